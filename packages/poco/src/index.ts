@@ -1,0 +1,3 @@
+export * from "./structs.ts";
+export * from "./units.ts";
+export * from "./status.ts";

@@ -1,0 +1,111 @@
+/** Names of the labels every object of ours carries in the engine; the reaper looks for nothing else. */
+export const LABELS = { worker: "iexec.worker", task: "iexec.task", stage: "iexec.stage", deadline: "iexec.deadline" } as const;
+
+export interface Limits {
+  readonly memoryBytes: number;
+  /** CPUs, may be fractional. */
+  readonly cpus: number;
+  readonly pids: number;
+  /** Bytes of /tmp inside the container. */
+  readonly tmpBytes: number;
+  /** Bytes the app may write to its output mount; checked by a watcher where no quota exists. */
+  readonly outputBytes: number;
+  /** Bytes kept of each of stdout and stderr. */
+  readonly logBytes: number;
+}
+
+/** `none`: no network. `isolated`: own bridge per run, private ranges blocked where that can be proved. */
+export type NetworkPolicy = "none" | "isolated";
+
+export interface RunSpec {
+  /** Exact container name; a leftover of the same name with our labels is adopted, not replaced. */
+  readonly name: string;
+  readonly image: string;
+  /** Undefined: the image's own CMD. */
+  readonly args: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly mounts: readonly { readonly host: string; readonly container: string; readonly readOnly: boolean }[];
+  readonly limits: Limits;
+  readonly network: NetworkPolicy;
+  /** Wall-clock instant after which the container is killed; survives restarts of the worker through a label. */
+  readonly deadline: Date;
+}
+
+export interface CapturedLog {
+  readonly text: string;
+  /** Bytes the app wrote; larger than the text when it was cut. */
+  readonly bytes: number;
+  readonly truncated: boolean;
+}
+
+export interface RunResult {
+  readonly exitCode: number;
+  /** A process of the container was killed for memory; may be true with exit code 0. */
+  readonly oomKilled: boolean;
+  readonly timedOut: boolean;
+  /** The output cap was exceeded and the container was killed for it. */
+  readonly outputExceeded: boolean;
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  readonly stdout: CapturedLog;
+  readonly stderr: CapturedLog;
+}
+
+export interface Running {
+  readonly id: string;
+  /** True when an existing container was adopted instead of started. */
+  readonly adopted: boolean;
+  /** Resolves when the container has exited or was killed at its deadline. The container is kept until `remove`. */
+  wait(signal?: AbortSignal): Promise<RunResult>;
+  kill(): Promise<void>;
+  /** Idempotent. */
+  remove(): Promise<void>;
+}
+
+export interface RegistryCredentials {
+  readonly registry: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface PulledImage {
+  readonly id: string;
+  /** repo@sha256:… as the engine knows it; empty for images never pulled or pushed. */
+  readonly digests: readonly string[];
+  readonly bytes: number;
+  /** The pull failed but an image of this reference was already here. */
+  readonly stale: boolean;
+}
+
+export interface EngineReport {
+  readonly version: string;
+  readonly apiVersion: string;
+  readonly runtimes: readonly string[];
+  readonly runtime: string;
+  readonly cgroupVersion: string;
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly rootless: boolean;
+  /** Limits this engine would silently ignore, in words. */
+  readonly ignoredLimits: readonly string[];
+}
+
+/** Runs untrusted OCI images. Errors: SBX-…, see the catalogue. */
+export interface Sandbox {
+  /** Throws SBX-1001 when the engine cannot be reached. */
+  inspectEngine(signal?: AbortSignal): Promise<EngineReport>;
+  pull(image: string, options: { readonly timeoutMs: number }, signal?: AbortSignal): Promise<PulledImage>;
+  findImage(image: string): Promise<PulledImage | undefined>;
+  /** SIDE EFFECTS: creates and starts a container, or adopts the one of this name. */
+  run(spec: RunSpec, signal?: AbortSignal): Promise<Running>;
+  /** Our containers, by label. */
+  list(
+    labels: Readonly<Record<string, string>>,
+  ): Promise<
+    readonly { readonly id: string; readonly name: string; readonly labels: Readonly<Record<string, string>>; readonly state: string }[]
+  >;
+  /** Removes containers and networks that carry these labels and are not in `keep` (container names). Returns what was removed. */
+  reap(labels: Readonly<Record<string, string>>, keep: ReadonlySet<string>): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
