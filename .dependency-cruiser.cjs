@@ -35,9 +35,10 @@ module.exports = {
     {
       name: "no-deep-imports",
       severity: "error",
-      from: { path: "^(?:packages|apps|e2e|bench)/" },
-      to: { dependencyTypes: ["aliased-workspace", "npm"], path: "^(packages|apps)/[^/]+/src/(?!index\\.ts$)" },
+      from: { path: "^((?:packages|apps)/[^/]+|e2e|bench)/" },
+      to: { path: "^(packages|apps)/[^/]+/(?!src/index\\.ts$)", pathNot: "^$1/" },
     },
+    { name: "imports-resolve", severity: "error", from: {}, to: { couldNotResolve: true } },
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
     {
       name: "testkit-is-for-tests-and-the-local-network",

@@ -1,1 +1,4 @@
-export {};
+export { type WorkerSettings, workerConfig } from "./config.ts";
+export type { Replicate, StatusChange } from "./replicate/replicate.ts";
+export { serveWorker } from "./server.ts";
+export { startWorker, type WorkerDeps, type WorkerHandle, type WorkerOptions } from "./worker.ts";

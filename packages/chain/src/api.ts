@@ -206,6 +206,8 @@ export interface TxRecord {
   readonly minedHash: Hex | undefined;
   readonly minedBlock: bigint | undefined;
   readonly gasPaid: Wei | undefined;
+  /** Nothing on chain can change it any more: too deep to be undone, or never sent. Until then the queue keeps watching it. */
+  readonly settled: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   /** Why it waits, in words for a person. */
@@ -223,20 +225,25 @@ export interface OutboxStore {
   list(limit: number): Promise<readonly TxRecord[]>;
   /** Adds a signed attempt (and fixes nonce and gas on the first) before it is broadcast. */
   addAttempt(id: string, attempt: TxAttempt & { readonly nonce: number; readonly gas: bigint }): Promise<void>;
+  /**
+   * Members left out keep their value, except that the states `waiting` and `sent` forget `minedHash`, `minedBlock` and `gasPaid`, and that
+   * `settled` is false unless given.
+   */
   setState(
     id: string,
     state: TxState,
     change: {
       readonly at: Date;
+      readonly settled?: boolean;
       readonly minedHash?: Hex;
       readonly minedBlock?: bigint;
       readonly gasPaid?: Wei;
       readonly note?: string | null;
     },
   ): Promise<void>;
-  /** Forgets nonce and attempts of a record whose nonce was taken by somebody else, so that it is signed again. */
+  /** Back to `waiting`, not settled: forgets nonce, gas, attempts and note, so that the record is signed again. */
   reopen(id: string, at: Date): Promise<void>;
-  /** The highest nonce this store has ever given out, or undefined. */
+  /** The highest nonce any record holds, settled or not; undefined when none does. */
   highestNonce(): Promise<number | undefined>;
 }
 

@@ -67,6 +67,9 @@ export interface IpfsStore {
   add(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<{ readonly cid: string; readonly bytes: number }>;
   /** undefined when a block is missing. */
   stat(cid: string): Promise<{ readonly bytes: number } | undefined>;
+  /** Content of a file; `end` is inclusive. Errors come through the stream: PAY-1302 (missing block), PAY-1305. */
   get(cid: string, range?: { readonly start: number; readonly end?: number }): Readable;
+  /** One block as it is hashed; undefined when it is not here. */
+  block(cid: string): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
 }

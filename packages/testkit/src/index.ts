@@ -1,1 +1,17 @@
-export {};
+export { testAccount } from "./chain/accounts.ts";
+export { type Anvil, type AnvilOptions, startAnvil, TEST_MNEMONIC } from "./chain/anvil.ts";
+export { type ContractCode, compiledContract, linked, withArguments } from "./chain/artifacts.ts";
+export type { Assets, NewApp, NewDataset, NewWorkerpool } from "./chain/assets.ts";
+export { type DeployOptions, deployPoco, type PocoDeployment } from "./chain/deploy-poco.ts";
+export { type Balances, type Ledger, ledgerOf } from "./chain/ledger.ts";
+export { type LocalChain, type LocalChainOptions, startLocalChain } from "./chain/local-chain.ts";
+export { type Call, createSender, type Sender } from "./chain/sender.ts";
+export type { MatchedDeal, Purchase, Side, SignedOrders, Trade } from "./chain/trade.ts";
+export type { Assignment, Work } from "./chain/work.ts";
+export { type AssembledImage, assembleBusyboxImage, assembleNodeImage, type ImageSpec } from "./images/assemble.ts";
+export { buildImage, canPull, pushImage } from "./images/engine.ts";
+export { type ImageRegistry, type RegistryOptions, startRegistry } from "./images/registry.ts";
+export { type ImageEntry, type ImageFiles, writeTar } from "./images/tar-file.ts";
+export { type PostgresOptions, type PostgresServer, startPostgres, type TestDatabase } from "./postgres/postgres.ts";
+export { freePort } from "./process/free-port.ts";
+export { spawnTethered, type Tethered, type TetheredOptions } from "./process/tethered.ts";

@@ -84,7 +84,7 @@ export interface StatusDetails {
 /** One status of one replicate, in the guide's words. */
 export interface StatusReport {
   readonly taskId: TaskId;
-  /** Position in this replicate's own history, from 1; makes delivery idempotent in the native dialect. */
+  /** Position in this replicate's own history, from 1; makes delivery idempotent in the native dialect. 0: a v9 worker, which does not count. */
   readonly seq: number;
   readonly status: ReplicateStatus;
   /** A v9 cause name or a code of our catalogue; why the status is what it is. */
@@ -124,6 +124,14 @@ export interface SchedulerLink {
   close(): Promise<void>;
 }
 export type LinkState = "up" | "degraded" | "down";
+
+/** What connectScheduler gives: a link that also says when its owner has to look. */
+export interface SchedulerConnection extends SchedulerLink {
+  /** Called after each (re)connection of the push channel, all topics subscribed: ask `interrupted` for what was missed. */
+  onCatchUp(listener: () => void): () => void;
+  /** Called when the pool changed its public configuration; `configuration` and `chain` are the new ones already. */
+  onConfiguration(listener: (configuration: PublicConfiguration) => void): () => void;
+}
 
 /** The scheduler's side: what the routes of both dialects need. Wallets are lower-case. */
 export interface SchedulerPort {

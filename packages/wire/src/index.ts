@@ -1,1 +1,4 @@
 export * from "./api.ts";
+export { configurationHash } from "./messages/configuration.ts";
+export { createPushServer, type PushServerOptions } from "./push/push-server.ts";
+export { registerSchedulerRoutes, type SchedulerRoutesOptions } from "./server/routes.ts";

@@ -1,3 +1,160 @@
 import type { ErrorDescriptor } from "./descriptor.ts";
 
-export const SANDBOX_ERRORS = {} as const satisfies Record<string, ErrorDescriptor>;
+export const SANDBOX_ERRORS = {
+  "SBX-1001": {
+    message: "The Docker Engine does not answer ({what}): {reason}",
+    cause: "The engine is stopped, restarting, overloaded, or listens elsewhere.",
+    fix: "Run `docker info` on this host as the user of the worker; start Docker, or correct DOCKER_HOST.",
+    retry: "environment",
+  },
+  "SBX-1002": {
+    message: "The Docker Engine refused to {what} (HTTP {status}): {reason}",
+    cause: "The engine answered with an error this program has no better name for.",
+    fix: "Read the reason; the engine's own log usually says more. If it repeats, report it with the support bundle.",
+    retry: "environment",
+  },
+  "SBX-1003": {
+    message: "No permission to use the Docker Engine at {address}",
+    cause: "The user of the worker may not open the engine's socket.",
+    fix: "Add the user to the `docker` group (this is root-equivalent), or give the worker a rootless engine, then log in again.",
+    retry: "operator",
+  },
+  "SBX-1004": {
+    message: "The Docker Engine's answer to {what} could not be understood: {reason}",
+    cause: "The engine is of an unknown kind or version, or a proxy stands between.",
+    fix: "Use Docker Engine 20.10 or newer; check what listens at the engine's address.",
+    retry: "environment",
+  },
+  "SBX-1005": {
+    message: "The runtime {runtime} is not installed in the Docker Engine",
+    cause: "The setting asks for a container runtime the engine does not list.",
+    fix: 'Install and register the runtime (`docker info` lists it under Runtimes), or set the runtime to "auto".',
+    retry: "operator",
+  },
+  "SBX-1006": {
+    message: "The sandbox is closed",
+    cause: "The worker is shutting down; containers go on and are adopted at the next start.",
+    fix: "Nothing: start the worker again.",
+    retry: "retry",
+  },
+  "SBX-1007": {
+    message: "The engine address {address} is not usable: {reason}",
+    cause: "DOCKER_HOST is neither unix:///path nor tcp://host:port.",
+    fix: "Correct DOCKER_HOST.",
+    retry: "operator",
+  },
+  "SBX-1101": {
+    message: "The image {image} does not exist in its registry",
+    cause: "The app's owner removed or renamed the image, or the order names a wrong tag.",
+    fix: "Nothing on this host: the app cannot run anywhere.",
+    retry: "protocol",
+  },
+  "SBX-1102": {
+    message: "The registry {registry} refused access to {image}",
+    cause: "The image is private and the worker has no credentials for its registry, or they are wrong.",
+    fix: "Set IEXEC_WORKER_DOCKER_REGISTRY_USERNAME_0 and _PASSWORD_0 (docker.io) or the _1 settings with _ADDRESS_1.",
+    retry: "operator",
+  },
+  "SBX-1103": {
+    message: "The registry {registry} cannot be reached: {reason}",
+    cause: "No network, a DNS fault, or the registry is down.",
+    fix: "Check this host's network and DNS; the pull is repeated for the next task.",
+    retry: "retry",
+  },
+  "SBX-1104": {
+    message: "The pull of {image} took longer than {timeoutMs} ms",
+    cause: "The image is large or the line is slow.",
+    fix: "Raise IEXEC_WORKER_DOCKER_IMAGE_MAX_PULL_TIMEOUT, or pull the image by hand once.",
+    retry: "retry",
+  },
+  "SBX-1105": {
+    message: "No space left on the engine's disk for {image}",
+    cause: "Images, logs or outputs have filled the disk.",
+    fix: "Free space under the engine's data root (`docker system df`), or lower the image budget.",
+    retry: "environment",
+  },
+  "SBX-1106": {
+    message: "The image {image} is not made for {wanted}: {reason}",
+    cause: "The app was built for another processor or operating system.",
+    fix: "Nothing on this host: leave such apps to workers with that processor.",
+    retry: "protocol",
+  },
+  "SBX-1107": {
+    message: "The pull of {image} failed: {reason}",
+    cause: "The engine or the registry reported an error this program has no better name for.",
+    fix: "Try `docker pull` by hand to see more.",
+    retry: "retry",
+  },
+  "SBX-1108": {
+    message: "{image} is not an image reference",
+    cause: "The app's multiaddr on chain is malformed.",
+    fix: "Nothing on this host: the app cannot run anywhere.",
+    retry: "protocol",
+  },
+  "SBX-1109": {
+    message: "The registry {registry} limits how often this host may pull",
+    cause: "Too many anonymous pulls from this address.",
+    fix: "Set credentials for the registry, or wait for the limit to pass.",
+    retry: "retry",
+  },
+  "SBX-1201": {
+    message: "A container named {name} exists and is not ours",
+    cause: "Another program, or another worker with the same name, uses this container name.",
+    fix: "Look at it with `docker inspect {name}`; remove it or give this worker another name.",
+    retry: "operator",
+  },
+  "SBX-1202": {
+    message: "The engine refused to create the container {name}: {reason}",
+    cause: "The image or a limit is not acceptable to the engine.",
+    fix: "Read the reason; compare the limits with what this host has.",
+    retry: "environment",
+  },
+  "SBX-1203": {
+    message: "The container {name} could not be started: {reason}",
+    cause: "The image's entry point does not exist or cannot be executed, or the runtime failed.",
+    fix: "If it happens with every image, run the worker's self-check; otherwise the app is broken.",
+    retry: "protocol",
+  },
+  "SBX-1204": {
+    message: "The image {image} is not on this host",
+    cause: "It was never pulled, or was removed between pull and run.",
+    fix: "Nothing: the image is pulled again with the next attempt.",
+    retry: "retry",
+  },
+  "SBX-1205": {
+    message: "The run {name} is not described correctly: {reason}",
+    cause: "A caller inside this program passed a bad value.",
+    fix: "Report it with the support bundle.",
+    retry: "bug",
+  },
+  "SBX-1206": {
+    message: "The folder {path} to mount does not exist where the engine runs",
+    cause: "The engine resolves paths on its own host; a worker in a container must mount its base folder at the same path.",
+    fix: "Mount the worker's base folder at an identical path (`-v /x:/x`), or correct IEXEC_WORKER_BASE_DIR.",
+    retry: "operator",
+  },
+  "SBX-1301": {
+    message: "The container {name} disappeared while it was awaited",
+    cause: "Somebody removed it, or the engine lost its state.",
+    fix: "The task is computed again if time allows; do not remove the worker's containers by hand.",
+    retry: "retry",
+  },
+  "SBX-1302": {
+    message: "The container {name} was stopped together with the Docker Engine (exit code {exitCode})",
+    cause: "The engine was stopped or updated while the app ran and live-restore is off.",
+    fix: 'The task is computed again if time allows; set `"live-restore": true` in daemon.json.',
+    retry: "retry",
+  },
+  "SBX-1401": {
+    message: "The network guard of untrusted apps is not in place: {reason}",
+    cause: "Firewall rules could not be written: no root, no iptables, or the engine runs on another host or in another network namespace.",
+    fix: 'Run the worker as root next to the engine, or use the network policy "none", or accept apps that reach the local network.',
+    retry: "operator",
+  },
+  "SBX-1402": {
+    message: "No network could be made for {name}: {reason}",
+    cause: "The engine has no free address range or no bridge support.",
+    fix: "Remove unused networks (`docker network prune`) or widen default-address-pools in daemon.json.",
+    retry: "environment",
+  },
+} as const satisfies Record<string, ErrorDescriptor>;

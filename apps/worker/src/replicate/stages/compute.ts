@@ -1,0 +1,157 @@
+import { sealOutput } from "@iexec-ts/payload";
+import { CONTAINER_INPUT, CONTAINER_OUTPUT, splitArgs, taskEnvironment } from "@iexec-ts/poco";
+import { LABELS, type Running, type RunResult, type RunSpec } from "@iexec-ts/sandbox";
+import { CodedError, type ErrorCode } from "@iexec-ts/service";
+import { zeroAddress } from "viem";
+import { appImage } from "../app-image.ts";
+import { describeTask, hasDataset, type TaskDescription } from "../describe-task.ts";
+import { createTaskFolders, taskPaths } from "../paths.ts";
+import type { Ports } from "../ports.ts";
+import type { Replicate } from "../replicate.ts";
+import { canRetry } from "../retry.ts";
+import { enter, type StageWork } from "./stage.ts";
+
+const LOG_TAIL = 100_000;
+const tail = (text: string): string => text.slice(-LOG_TAIL);
+
+/** Exact name of the app container of a task, so that a restarted worker finds it again. @source compute.md 1.4 */
+export const appContainer = (ports: Pick<Ports, "name">, replicate: Pick<Replicate, "taskId">): string =>
+  `${ports.name}-${replicate.taskId}`;
+
+/**
+ * Runs the app, or re-attaches to the container an earlier run of this worker started, then makes the digest durable.
+ *
+ * The container is kept until the digest is in the journal: whatever crashes before, the CPU time is not spent twice.
+ * SIDE EFFECTS: a container, files; records COMPUTING, then COMPUTED or COMPUTE_FAILED.
+ * @source compute.md 1.4, 1.5, 1.9, 2.2
+ */
+export const compute: StageWork = async (replicate, ports, signal) => {
+  enter(replicate, "COMPUTING", ports);
+  const { taskId } = replicate;
+  const task = await describeTask(replicate, ports.hub);
+  const paths = taskPaths(ports.tasksDir, taskId);
+  await createTaskFolders(paths);
+
+  // Intent before effect: the deadline is fixed before the container exists.
+  const deadline = replicate.computeDeadline ?? new Date(ports.clock.now().getTime() + Number(task.category.period) * 1_000);
+  ports.journal.note(taskId, { computeDeadline: deadline });
+
+  let running: Running;
+  try {
+    running = await ports.sandbox.run(containerSpec(replicate, task, deadline, ports), signal);
+  } catch (thrown) {
+    const error = CodedError.from(thrown);
+    if (signal.aborted || canRetry(error)) throw error;
+    fail(replicate, ports, "APP_COMPUTE_FAILED", error.message, undefined);
+    return;
+  }
+  ports.checkpoint("W04");
+
+  let result: RunResult;
+  try {
+    result = await running.wait(signal);
+  } catch (thrown) {
+    // Dropped because the task is over: nobody will harvest it. Stopping or crashing keeps it for the next run.
+    if (signal.aborted && !(signal.reason instanceof CodedError && signal.reason.code === "WRK-1313")) await running.remove();
+    throw thrown;
+  }
+  ports.checkpoint("W05");
+  await harvest(replicate, task, result, ports, signal);
+  await running.remove();
+};
+
+async function harvest(replicate: Replicate, task: TaskDescription, result: RunResult, ports: Ports, signal: AbortSignal): Promise<void> {
+  const { taskId } = replicate;
+  const paths = taskPaths(ports.tasksDir, taskId);
+  const details = {
+    exitCode: result.exitCode,
+    computeLogs: { stdout: tail(result.stdout.text), stderr: tail(result.stderr.text) },
+  };
+  const succeeded = result.exitCode === 0 && !result.timedOut;
+  try {
+    const sealed = await sealOutput(
+      {
+        outDir: paths.iexecOut,
+        zipPath: paths.zip,
+        callback: task.deal.callback,
+        limits: ports.policy.output,
+        extras: {
+          stdout: succeeded && result.stdout.text !== "" ? result.stdout.text : undefined,
+          stderr: succeeded && result.stderr.text !== "" ? result.stderr.text : undefined,
+        },
+      },
+      signal,
+    );
+    ports.checkpoint("W06");
+    ports.journal.record(taskId, "COMPUTED", {
+      details,
+      facts: {
+        sealed: { digest: sealed.digest, callbackData: sealed.callbackData, zipPath: sealed.zip.path, zipSha256: sealed.zip.sha256 },
+      },
+    });
+    ports.checkpoint("W07");
+  } catch (thrown) {
+    const error = CodedError.from(thrown);
+    if (signal.aborted || canRetry(error)) throw error;
+    fail(replicate, ports, causeOf(result, error), `${error.code}: ${error.message}`, details);
+  }
+}
+
+/** v9's names for what can be wrong with an output. @source compute.md 2.2 */
+const POST_COMPUTE_CAUSES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  "PAY-1201": "POST_COMPUTE_TOO_LONG_RESULT_FILE_NAME",
+  "PAY-1211": "POST_COMPUTE_COMPUTED_FILE_NOT_FOUND",
+  "PAY-1212": "POST_COMPUTE_COMPUTED_FILE_NOT_FOUND",
+  "PAY-1213": "POST_COMPUTE_RESULT_DIGEST_COMPUTATION_FAILED",
+  "PAY-1214": "POST_COMPUTE_RESULT_DIGEST_COMPUTATION_FAILED",
+  "PAY-1215": "POST_COMPUTE_OUT_FOLDER_ZIP_FAILED",
+  "PAY-1217": "POST_COMPUTE_OUT_FOLDER_ZIP_FAILED",
+};
+
+/** An app that gave no usable output failed for the first of these reasons. @source compute.md 1.9 */
+function causeOf(result: RunResult, error: CodedError): string {
+  if (result.timedOut) return "APP_COMPUTE_TIMEOUT";
+  if (result.exitCode !== 0) return "APP_COMPUTE_FAILED";
+  return POST_COMPUTE_CAUSES[error.code] ?? "POST_COMPUTE_FAILED_UNKNOWN_ISSUE";
+}
+
+function fail(
+  replicate: Replicate,
+  ports: Ports,
+  cause: string,
+  errorMessage: string,
+  details: { exitCode: number; computeLogs: { stdout: string; stderr: string } } | undefined,
+): void {
+  ports.log.warn("computation failed", { taskId: replicate.taskId, cause, errorMessage });
+  ports.journal.record(replicate.taskId, "COMPUTE_FAILED", { cause, details: { ...details, errorMessage } });
+}
+
+function containerSpec(replicate: Replicate, task: TaskDescription, deadline: Date, ports: Ports): RunSpec {
+  const paths = taskPaths(ports.tasksDir, replicate.taskId);
+  const { deal, params } = task;
+  const dataset = task.dataset !== undefined && hasDataset(task.dataset) ? task.dataset.address : zeroAddress;
+  const { argv, unbalanced } = splitArgs(params.args);
+  if (unbalanced) ports.log.warn("unbalanced quotes in iexec_args: the image's own command runs", { taskId: replicate.taskId });
+  return {
+    name: appContainer(ports, replicate),
+    image: appImage(task.app, replicate.taskId),
+    args: argv,
+    env: taskEnvironment({
+      dealId: replicate.dealId,
+      taskId: replicate.taskId,
+      taskIndex: BigInt(replicate.taskIndex),
+      botFirst: deal.botFirst,
+      botSize: deal.botSize,
+      dataset,
+      inputFiles: params.inputFiles,
+    }),
+    labels: { [LABELS.worker]: ports.worker, [LABELS.task]: replicate.taskId, [LABELS.stage]: "app" },
+    mounts: [
+      { host: paths.input, container: CONTAINER_INPUT, readOnly: true },
+      { host: paths.iexecOut, container: CONTAINER_OUTPUT, readOnly: false },
+    ],
+    limits: ports.policy.limits,
+    network: ports.policy.network,
+    deadline,
+  };
+}

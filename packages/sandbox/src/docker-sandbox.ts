@@ -1,0 +1,375 @@
+import { CodedError, hasCode } from "@iexec-ts/service";
+import type { CapturedLog, EngineReport, PulledImage, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
+import { checkSpec, containerConfig, logFileBytes, worstLogFileBytes } from "./container-config.ts";
+import {
+  createContainer,
+  deadlineOf,
+  inspectContainer,
+  isOurs,
+  killContainer,
+  listContainers,
+  removeContainer,
+  startContainer,
+} from "./containers.ts";
+import { measureTree } from "./disk-usage.ts";
+import { type EgressRules, egressRules, ensureRules, hostFirewall, hostResolvers, rulesHold } from "./egress-guard.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import { type EngineFacts, readEngine } from "./engine-report.ts";
+import type { ContainerDetails } from "./engine-schemas.ts";
+import { type ImageUses, memoryImageUses } from "./image-uses.ts";
+import { captureLogs, MalformedLog } from "./logs.ts";
+import type { DockerSandboxDeps, DockerSandboxOptions, SandboxLogger } from "./options.ts";
+import { type Measure, untilExceeded } from "./output-watch.ts";
+import { type IsolationReport, type IsolationTarget, proveIsolation } from "./prove-isolation.ts";
+import { type PruneRequest, pruneImages } from "./prune-images.ts";
+import { checkPlatform, findImage, inspectImage, pullImage } from "./pull.ts";
+import { ensureNetwork, listNetworks, networkName, removeNetwork } from "./run-network.ts";
+import { type Ending, supervise } from "./supervise.ts";
+import { onceEngineAnswers } from "./wait-for-engine.ts";
+
+/** What the Docker adapter can do beyond the port. */
+export interface DockerSandbox extends Sandbox {
+  /** See `pruneImages` in prune-images.ts. SIDE EFFECTS: removes images this worker pulled. */
+  pruneImages(request: PruneRequest, signal?: AbortSignal): Promise<readonly string[]>;
+  /** See `proveIsolation` in prove-isolation.ts. SIDE EFFECTS: runs a probe container. */
+  proveIsolation(
+    image: string,
+    labels: Readonly<Record<string, string>>,
+    extra?: readonly IsolationTarget[],
+    signal?: AbortSignal,
+  ): Promise<IsolationReport>;
+  /** Whether the firewall rules of isolated runs are in place now. SIDE EFFECTS: puts them in place if they can be. */
+  guardEgress(signal?: AbortSignal): Promise<boolean>;
+}
+
+const SILENT: SandboxLogger = { info: () => undefined, warn: () => undefined };
+
+/**
+ * Runs untrusted images on a Docker Engine, hardened from the first moment (compute.md 6.4).
+ *
+ * Nothing is sent before the first call. Containers outlive this object and the process: whoever runs the same name with the same labels
+ * later adopts what is there.
+ *
+ * Errors: SBX-1007 for a malformed `host`; SBX-1401 for a malformed range in `egress`.
+ */
+export function createDockerSandbox(options: DockerSandboxOptions, deps: DockerSandboxDeps): DockerSandbox {
+  return new DockerAdapter(options, deps);
+}
+
+class DockerAdapter implements DockerSandbox {
+  readonly #options: DockerSandboxOptions;
+  readonly #deps: Required<Omit<DockerSandboxDeps, "imageUses">>;
+  readonly #uses: ImageUses;
+  readonly #closing = new AbortController();
+  readonly #engine: Engine;
+  #facts: Promise<EngineFacts> | undefined;
+  #rules: Promise<EgressRules> | undefined;
+  #guarded = false;
+
+  constructor(options: DockerSandboxOptions, deps: DockerSandboxDeps) {
+    this.#options = options;
+    this.#deps = { logger: SILENT, random: Math.random, firewall: hostFirewall, ...deps };
+    this.#uses = deps.imageUses ?? memoryImageUses();
+    this.#engine = createEngine(options, deps.clock, this.#closing.signal);
+    egressRules(options.egress ?? {}, options.egress?.dns ?? []);
+  }
+
+  async inspectEngine(signal?: AbortSignal): Promise<EngineReport> {
+    this.#facts = undefined;
+    return (await this.#engineFacts(signal)).report;
+  }
+
+  async pull(image: string, { timeoutMs }: { readonly timeoutMs: number }, signal?: AbortSignal): Promise<PulledImage> {
+    const before = await findImage(this.#engine, image, signal);
+    const ports = {
+      engine: this.#engine,
+      clock: this.#deps.clock,
+      logger: this.#deps.logger,
+      credentials: this.#options.registryCredentials ?? [],
+      platform: async () => (await this.#engineFacts(signal)).platform,
+    };
+    const pulled = await pullImage(ports, image, timeoutMs, signal);
+    // An image that was here before and that we never pulled belongs to the operator.
+    if (before?.id !== pulled.id || (await this.#uses.all()).has(pulled.id)) await this.#uses.touch(pulled.id, this.#deps.clock.now());
+    return pulled;
+  }
+
+  findImage(image: string): Promise<PulledImage | undefined> {
+    return findImage(this.#engine, image);
+  }
+
+  async run(spec: RunSpec, signal?: AbortSignal): Promise<Running> {
+    checkSpec(spec);
+    const facts = await this.#engineFacts(signal);
+    const leftover = await this.#adoptable(spec, signal);
+    if (leftover !== undefined) return this.#adopt(spec, leftover, signal);
+
+    const image = await inspectImage(this.#engine, spec.image, signal);
+    if (image === undefined) throw new CodedError("SBX-1204", { image: spec.image });
+    checkPlatform(spec.image, image, facts.platform);
+    const network = await this.#prepareNetwork(spec, signal);
+    const config = containerConfig(spec, image, facts, {
+      profile: this.#options.profile ?? "standard",
+      init: this.#options.init ?? true,
+      dns: this.#options.egress?.dns ?? [],
+      network,
+    });
+    const id = await this.#createOrClean(spec, config, signal);
+    if (id === undefined) {
+      const rival = await this.#adoptable(spec, signal);
+      if (rival === undefined) throw new CodedError("SBX-1202", { name: spec.name, reason: "its name was taken and freed meanwhile" });
+      return this.#adopt(spec, rival, signal);
+    }
+    await this.#start(spec, id, signal);
+    if ((await this.#uses.all()).has(image.Id)) await this.#uses.touch(image.Id, this.#deps.clock.now());
+    return this.#follow(spec, id, spec.deadline, false);
+  }
+
+  async list(labels: Readonly<Record<string, string>>) {
+    requireLabels(labels);
+    const found = await listContainers(this.#engine, labels);
+    return found.map(({ id, name, labels: own, state }) => ({ id, name, labels: own, state }));
+  }
+
+  async reap(labels: Readonly<Record<string, string>>, keep: ReadonlySet<string>): Promise<readonly string[]> {
+    requireLabels(labels);
+    const removed: string[] = [];
+    for (const { id, name } of await listContainers(this.#engine, labels)) {
+      if (keep.has(name)) continue;
+      await removeContainer(this.#engine, id);
+      removed.push(name);
+    }
+    for (const { id, name, run } of await listNetworks(this.#engine, labels)) {
+      if (keep.has(run)) continue;
+      await removeNetwork(this.#engine, id);
+      removed.push(name);
+    }
+    return removed;
+  }
+
+  pruneImages(request: PruneRequest, signal?: AbortSignal): Promise<readonly string[]> {
+    return pruneImages(this.#engine, this.#uses, request, signal);
+  }
+
+  async proveIsolation(
+    image: string,
+    labels: Readonly<Record<string, string>>,
+    extra: readonly IsolationTarget[] = [],
+    signal?: AbortSignal,
+  ): Promise<IsolationReport> {
+    const { clock, firewall } = this.#deps;
+    const rules = await this.#egressRules();
+    return proveIsolation({ clock, firewall, rules, run: (spec, cut) => this.run(spec, cut) }, image, labels, extra, signal);
+  }
+
+  async guardEgress(signal?: AbortSignal): Promise<boolean> {
+    if (this.#options.egress?.guard === "off") return false;
+    const { firewall, logger } = this.#deps;
+    const rules = await this.#egressRules();
+    try {
+      // The chains' content is ours alone; only the jumps into them can be lost to others.
+      if (!this.#guarded || !(await rulesHold(firewall, rules, signal))) await ensureRules(firewall, rules, signal);
+      this.#guarded = true;
+      return true;
+    } catch (thrown) {
+      this.#guarded = false;
+      if (!hasCode(thrown, "SBX-1401") || this.#options.egress?.guard === "required") throw thrown;
+      logger.warn("isolated apps can reach the local network: no firewall rules", { reason: CodedError.from(thrown).message });
+      return false;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new CodedError("SBX-1006"));
+  }
+
+  #engineFacts(signal?: AbortSignal): Promise<EngineFacts> {
+    if (this.#facts !== undefined) return this.#facts;
+    const reading = readEngine(this.#engine, this.#options.runtime ?? "auto", signal);
+    this.#facts = reading;
+    reading.catch(() => {
+      if (this.#facts === reading) this.#facts = undefined;
+    });
+    return reading;
+  }
+
+  #egressRules(): Promise<EgressRules> {
+    const egress = this.#options.egress ?? {};
+    this.#rules ??= (egress.dns === undefined ? hostResolvers() : Promise.resolve(egress.dns)).then((dns) => egressRules(egress, dns));
+    return this.#rules;
+  }
+
+  async #prepareNetwork(spec: RunSpec, signal?: AbortSignal): Promise<string | undefined> {
+    if (spec.network === "none") return undefined;
+    await this.guardEgress(signal);
+    return ensureNetwork(this.#engine, spec, (await this.#egressRules()).bridgePrefix, signal);
+  }
+
+  /** The container a former run of this name left behind, or undefined when the name is free. */
+  async #adoptable(spec: RunSpec, signal?: AbortSignal): Promise<ContainerDetails | undefined> {
+    const found = await inspectContainer(this.#engine, spec.name, signal);
+    if (found === undefined) return undefined;
+    if (!isOurs(found, spec)) throw new CodedError("SBX-1201", { name: spec.name });
+    if (found.State.Status !== "dead" && found.State.Status !== "removing") return found;
+    await removeContainer(this.#engine, found.Id, signal);
+    return undefined;
+  }
+
+  async #adopt(spec: RunSpec, found: ContainerDetails, signal?: AbortSignal): Promise<Running> {
+    const state = found.State.Status;
+    this.#deps.logger.info("container adopted", { container: spec.name, state });
+    if (state === "created") {
+      await this.#prepareNetwork(spec, signal);
+      await this.#start(spec, found.Id, signal);
+    } else if (state !== "exited" && spec.network === "isolated") await this.guardEgress(signal);
+    return this.#follow(spec, found.Id, deadlineOf(found, spec.deadline), true);
+  }
+
+  async #createOrClean(spec: RunSpec, config: ReturnType<typeof containerConfig>, signal?: AbortSignal): Promise<string | undefined> {
+    try {
+      return await createContainer(this.#engine, spec, config, signal);
+    } catch (thrown) {
+      if (hasCode(thrown, "SBX-1202") || hasCode(thrown, "SBX-1204") || hasCode(thrown, "SBX-1206")) await this.#dropNetwork(spec);
+      throw thrown;
+    }
+  }
+
+  /** A container that cannot start is removed; one whose start we could not follow stays, to be adopted. */
+  async #start(spec: RunSpec, id: string, signal?: AbortSignal): Promise<void> {
+    try {
+      await startContainer(this.#engine, id, spec.name, signal);
+    } catch (thrown) {
+      if (hasCode(thrown, "SBX-1203")) {
+        await removeContainer(this.#engine, id);
+        await this.#dropNetwork(spec);
+      }
+      throw thrown;
+    }
+  }
+
+  async #dropNetwork(spec: RunSpec): Promise<void> {
+    if (spec.network === "isolated") await removeNetwork(this.#engine, networkName(spec.name));
+  }
+
+  #follow(spec: RunSpec, id: string, deadline: Date, adopted: boolean): Running {
+    const { clock, random, logger } = this.#deps;
+    const closing = this.#closing.signal;
+    let killRequested = false;
+    const run = {
+      id,
+      name: spec.name,
+      deadline,
+      exceeded: (signal: AbortSignal) =>
+        untilExceeded((cut) => this.#measureOutput(spec, id, cut), spec.limits.outputBytes, { clock, random, signal }),
+      killRequested: () => killRequested,
+    };
+    const result = supervise(run, { engine: this.#engine, clock, random, logger }, closing).then((ending) =>
+      this.#collect(spec, id, ending),
+    );
+    // Nobody has to wait: the deadline is kept all the same.
+    result.catch(() => undefined);
+    return {
+      id,
+      adopted,
+      wait: (signal) => abortable(result, signal),
+      kill: async () => {
+        killRequested = true;
+        await killContainer(this.#engine, id);
+      },
+      remove: async () => {
+        await removeContainer(this.#engine, id);
+        await this.#dropNetwork(spec);
+      },
+    };
+  }
+
+  async #collect(spec: RunSpec, id: string, { state, timedOut, outputExceeded }: Ending): Promise<RunResult> {
+    const logs = await this.#readLogs(spec, id);
+    const output = outputExceeded ? undefined : await this.#measureOutput(spec, id, this.#closing.signal);
+    return {
+      exitCode: state.ExitCode,
+      oomKilled: state.OOMKilled,
+      timedOut,
+      outputExceeded: outputExceeded || output?.exceeded === true,
+      startedAt: new Date(state.StartedAt),
+      finishedAt: new Date(state.FinishedAt),
+      ...logs,
+    };
+  }
+
+  #readLogs(spec: RunSpec, id: string): Promise<{ stdout: CapturedLog; stderr: CapturedLog }> {
+    const { clock, random } = this.#deps;
+    const signal = this.#closing.signal;
+    const { logBytes } = spec.limits;
+    const read = async () => {
+      const source = await this.#engine.stream(
+        { method: "GET", path: `/containers/${id}/logs`, query: { stdout: true, stderr: true } },
+        {
+          what: "read the logs",
+          signal,
+          on: {
+            404: () => {
+              throw new CodedError("SBX-1301", { name: spec.name });
+            },
+          },
+        },
+      );
+      try {
+        return await captureLogs(source, {
+          logBytes,
+          decode: this.#options.decode ?? "stream",
+          rotated: (frames, bytes) => worstLogFileBytes(frames, bytes) > logFileBytes(spec.limits),
+        });
+      } catch (cause) {
+        signal.throwIfAborted();
+        if (cause instanceof MalformedLog && source.readableEnded) {
+          throw new CodedError("SBX-1004", { what: "read the logs", reason: cause.message }, { cause });
+        }
+        throw new CodedError("SBX-1001", { what: "read the logs", reason: "the connection broke" }, { cause });
+      }
+    };
+    return onceEngineAnswers(read, { clock, random, signal, onLost: () => undefined });
+  }
+
+  /** What the app has written to disk: its writable mounts, and its root file system where that is writable. */
+  async #measureOutput(spec: RunSpec, id: string, signal: AbortSignal): Promise<Measure> {
+    const { outputBytes } = spec.limits;
+    let bytes = 0;
+    let left = this.#options.outputEntries ?? 100_000;
+    let exceeded = false;
+    for (const mount of spec.mounts) {
+      if (mount.readOnly) continue;
+      const usage = await measureTree(mount.host, { bytes: outputBytes - bytes, entries: left }, signal);
+      bytes += usage.bytes;
+      left -= usage.entries;
+      exceeded ||= usage.exceeded;
+    }
+    if (this.#options.profile === "compat" && !exceeded) bytes += await this.#rootBytes(id, signal);
+    return { bytes, exceeded: exceeded || bytes > outputBytes };
+  }
+
+  async #rootBytes(id: string, signal: AbortSignal): Promise<number> {
+    try {
+      return (await inspectContainer(this.#engine, id, signal, { size: true }))?.SizeRw ?? 0;
+    } catch (thrown) {
+      // While the engine is away nothing can be asked; the next look will tell.
+      if (hasCode(thrown, "SBX-1001")) return 0;
+      throw thrown;
+    }
+  }
+}
+
+/** Without labels the engine would list everybody's containers. */
+function requireLabels(labels: Readonly<Record<string, string>>): void {
+  if (Object.keys(labels).length === 0) throw new CodedError("SBX-1205", { name: "list", reason: "no label was given" });
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}

@@ -1,0 +1,185 @@
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { Readable } from "node:stream";
+import { type Clock, CodedError } from "@iexec-ts/service";
+import Docker from "dockerode";
+import { z } from "zod";
+import type { DockerSandboxOptions } from "./options.ts";
+
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const MAX_REASON_CHARS = 500;
+
+export interface EngineRequest {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | boolean>>;
+  readonly body?: object;
+  /** Sent as a header of this one request. */
+  readonly auth?: { readonly username: string; readonly password: string; readonly serveraddress: string };
+}
+
+interface CallOptions<T> {
+  /** In the infinitive, for messages: "start the container". */
+  readonly what: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number;
+  /** Answers that are expected although they are errors, by HTTP status; may throw a better error. */
+  readonly on?: Readonly<Record<number, (reason: string) => T>>;
+}
+
+/** The Docker Engine API: each call is bounded in time and size, answers are parsed, failures are coded. */
+export interface Engine {
+  /**
+   * A short call whose JSON answer is parsed.
+   *
+   * Errors: SBX-1001 (no answer), SBX-1002 (refused), SBX-1003 (no permission), SBX-1004 (not understood).
+   */
+  json<Output, Expected = never>(
+    request: EngineRequest,
+    schema: z.ZodType<Output>,
+    options: CallOptions<Expected>,
+  ): Promise<Output | Expected>;
+  /** As `json` for answers without content. */
+  send<Expected = undefined>(request: EngineRequest, options: CallOptions<Expected>): Promise<Expected | undefined>;
+  /** A long answer, read as it comes. Only its beginning is bounded in time. */
+  stream<Expected = never>(request: EngineRequest, options: CallOptions<Expected>): Promise<Readable | Expected>;
+}
+
+const refusalSchema = z.object({ statusCode: z.number(), message: z.string() });
+const systemErrorSchema = z.object({ code: z.string() });
+
+/** One printable line of bounded length out of a text of the engine. */
+export const shorten = (text: string): string => {
+  const line = text.replace(/\p{Cc}+/gu, " ").trim();
+  return line.length <= MAX_REASON_CHARS ? line : `${line.slice(0, MAX_REASON_CHARS)}…`;
+};
+
+/** Where the engine listens. Errors: SBX-1007. */
+export function parseHost(host: string): { readonly socketPath: string } | { readonly host: string; readonly port: number } {
+  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) || "/var/run/docker.sock" };
+  const url = URL.canParse(host) ? new URL(host) : undefined;
+  if (url === undefined || !["tcp:", "http:", "https:"].includes(url.protocol) || url.hostname === "") {
+    throw new CodedError("SBX-1007", { address: host, reason: "expected unix:///path or tcp://host:port" });
+  }
+  return { host: url.hostname, port: url.port === "" ? 2375 : Number(url.port) };
+}
+
+/** Connects lazily: nothing is sent before the first call. */
+export function createEngine(
+  options: Pick<DockerSandboxOptions, "socketPath" | "host" | "tls" | "callTimeoutMs">,
+  clock: Clock,
+  closing: AbortSignal,
+): Engine {
+  const address = options.host === undefined ? { socketPath: options.socketPath ?? "/var/run/docker.sock" } : parseHost(options.host);
+  const shown = "socketPath" in address ? address.socketPath : `${address.host}:${address.port}`;
+  const callTimeoutMs = options.callTimeoutMs ?? 60_000;
+  // Each request has its own connection: after a restart of the engine a kept one would fail the first call.
+  const connection = {
+    host: undefined,
+    port: undefined,
+    ...address,
+    ...(options.tls === undefined
+      ? { protocol: "http" as const, agent: new HttpAgent({ keepAlive: false }) }
+      : { protocol: "https" as const, agent: new HttpsAgent({ keepAlive: false }), ...options.tls }),
+  };
+  const docker = new Docker(connection);
+
+  const dial = (request: EngineRequest, signal: AbortSignal): Promise<Readable> =>
+    new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      // Without this the promise stays open when the connection breaks between request and answer.
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      docker.modem.dial(
+        {
+          method: request.method,
+          path: `${request.path}?`,
+          options: { _query: request.query ?? {}, _body: request.body ?? {} },
+          ...(request.auth === undefined ? {} : { authconfig: { ...request.auth } }),
+          isStream: true,
+          abortSignal: signal,
+          statusCodes: { 200: true, 201: true, 204: true, 304: true },
+        },
+        (error: unknown, answer: unknown) => {
+          if (error !== null && error !== undefined) reject(error);
+          else if (answer instanceof Readable) resolve(answer);
+          else reject(new CodedError("SBX-1004", { what: request.path, reason: "no stream" }));
+        },
+      );
+    });
+
+  async function open<T>(request: EngineRequest, options: CallOptions<T>, read: (answer: Readable) => Promise<T>): Promise<T> {
+    const { what, signal } = options;
+    const timeoutMs = options.timeoutMs ?? callTimeoutMs;
+    const timeout = new AbortController();
+    const answered = new AbortController();
+    clock.sleep(timeoutMs, answered.signal).then(
+      () => timeout.abort(),
+      () => undefined,
+    );
+    const cut = AbortSignal.any([closing, timeout.signal, ...(signal === undefined ? [] : [signal])]);
+    try {
+      return await read(await dial(request, cut));
+    } catch (thrown) {
+      if (closing.aborted) throw new CodedError("SBX-1006");
+      signal?.throwIfAborted();
+      if (timeout.signal.aborted) throw new CodedError("SBX-1001", { what, reason: `no answer within ${timeoutMs} ms` }, { cause: thrown });
+      return fail(thrown, options);
+    } finally {
+      answered.abort();
+    }
+  }
+
+  const fail = <T>(thrown: unknown, { what, on }: CallOptions<T>): T => {
+    if (thrown instanceof CodedError) throw thrown;
+    const refusal = refusalSchema.safeParse(thrown);
+    if (refusal.success) {
+      const { statusCode } = refusal.data;
+      const reason = shorten(refusal.data.message.replace(/^\(HTTP code \d+\) unexpected - /, ""));
+      const expected = on?.[statusCode];
+      if (expected !== undefined) return expected(reason);
+      if (statusCode === 503) throw new CodedError("SBX-1001", { what, reason }, { cause: thrown });
+      throw new CodedError("SBX-1002", { what, status: statusCode, reason }, { cause: thrown });
+    }
+    const system = systemErrorSchema.safeParse(thrown);
+    const code = system.success ? system.data.code : undefined;
+    if (code === "EACCES" || code === "EPERM") throw new CodedError("SBX-1003", { address: shown }, { cause: thrown });
+    const reason = code ?? (thrown instanceof Error ? thrown.message : String(thrown));
+    throw new CodedError("SBX-1001", { what, reason: `${shown}: ${reason}` }, { cause: thrown });
+  };
+
+  return {
+    json: <Output, Expected>(request: EngineRequest, schema: z.ZodType<Output>, options: CallOptions<Expected>) =>
+      open<Output | Expected>(request, options, async (answer) => parse(await readAll(answer), schema, options.what)),
+    send: <Expected>(request: EngineRequest, options: CallOptions<Expected>) =>
+      open<Expected | undefined>(request, options, async (answer) => {
+        await readAll(answer);
+        return undefined;
+      }),
+    stream: <Expected>(request: EngineRequest, options: CallOptions<Expected>) =>
+      open<Readable | Expected>(request, options, async (answer) => answer),
+  };
+}
+
+async function readAll(answer: Readable): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of answer) {
+    const bytes = Buffer.from(part);
+    size += bytes.length;
+    if (size > MAX_ANSWER_BYTES) throw new CodedError("SBX-1004", { what: "a call", reason: `more than ${MAX_ANSWER_BYTES} bytes` });
+    parts.push(bytes);
+  }
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function parse<Output>(text: string, schema: z.ZodType<Output>, what: string): Output {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CodedError("SBX-1004", { what, reason: "not JSON" }, { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new CodedError("SBX-1004", { what, reason: shorten(z.prettifyError(parsed.error)) }, { cause: parsed.error });
+  return parsed.data;
+}

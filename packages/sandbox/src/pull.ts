@@ -1,0 +1,168 @@
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { type Clock, CodedError, hasCode } from "@iexec-ts/service";
+import type { PulledImage, RegistryCredentials } from "./api.ts";
+import type { Engine } from "./engine.ts";
+import { type ImageDetails, imageSchema, progressSchema } from "./engine-schemas.ts";
+import type { SandboxLogger } from "./options.ts";
+import { pullError } from "./pull-errors.ts";
+import { canonicalRegistry, type ImageReference, parseReference, referencePath } from "./reference.ts";
+
+export interface PullPorts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: SandboxLogger;
+  readonly credentials: readonly RegistryCredentials[];
+  /** `linux/amd64` or the like. */
+  readonly platform: (signal?: AbortSignal) => Promise<string>;
+}
+
+const describe = (image: ImageDetails, stale: boolean): PulledImage => ({
+  id: image.Id,
+  digests: image.RepoDigests,
+  bytes: image.Size,
+  stale,
+});
+
+export function inspectImage(engine: Engine, image: string, signal?: AbortSignal): Promise<ImageDetails | undefined> {
+  const path = `/images/${referencePath(parseReference(image))}/json`;
+  return engine.json({ method: "GET", path }, imageSchema, { what: "look at an image", signal, on: { 404: () => undefined } });
+}
+
+/** The image of this reference if the engine has it. Errors: SBX-1001, SBX-1108. */
+export async function findImage(engine: Engine, image: string, signal?: AbortSignal): Promise<PulledImage | undefined> {
+  const found = await inspectImage(engine, image, signal);
+  return found === undefined ? undefined : describe(found, false);
+}
+
+/** Errors: SBX-1106. */
+export function checkPlatform(image: string, found: ImageDetails, wanted: string): void {
+  const made = `${found.Os || "linux"}/${found.Architecture}`;
+  // Images made by `docker import` on old engines carry no architecture.
+  if (found.Architecture !== "" && made !== wanted) throw new CodedError("SBX-1106", { image, wanted, reason: `it is made for ${made}` });
+}
+
+/**
+ * Pulls an image. When that fails and an image of this reference is already here, that one is returned as `stale`.
+ *
+ * Refused credentials are dropped for a second, anonymous attempt: a public image must not fail for a wrong password.
+ *
+ * Errors: SBX-1001, SBX-1101 to SBX-1109; SBX-1106 also for an image that was pulled but cannot run here.
+ * SIDE EFFECTS: stores the image in the engine.
+ * @source compute.md 1.8
+ */
+export async function pullImage(ports: PullPorts, image: string, timeoutMs: number, signal?: AbortSignal): Promise<PulledImage> {
+  const reference = parseReference(image);
+  const wanted = await ports.platform(signal);
+  const failure = await attempt(ports, image, reference, wanted, timeoutMs, signal);
+  const found = await inspectImage(ports.engine, image, signal);
+  if (found === undefined) throw failure ?? new CodedError("SBX-1107", { image, reason: "the engine does not have it after the pull" });
+  checkPlatform(image, found, wanted);
+  if (failure !== undefined) ports.logger.warn("image pull failed, the image already here is used", { image, code: failure.code });
+  return describe(found, failure !== undefined);
+}
+
+/** Undefined when it went well; throws only when there is no point in looking for a local image. */
+async function attempt(
+  ports: PullPorts,
+  image: string,
+  reference: ImageReference,
+  wanted: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<CodedError | undefined> {
+  const credentials = ports.credentials.find((known) => canonicalRegistry(known.registry) === reference.registry);
+  const timeout = new AbortController();
+  const done = new AbortController();
+  ports.clock.sleep(timeoutMs, done.signal).then(
+    () => timeout.abort(),
+    () => undefined,
+  );
+  const cut = AbortSignal.any([timeout.signal, ...(signal === undefined ? [] : [signal])]);
+  const once = (known: RegistryCredentials | undefined) => pullOnce(ports.engine, image, reference, wanted, timeoutMs, known, cut);
+  try {
+    try {
+      await once(credentials);
+    } catch (thrown) {
+      if (credentials === undefined || !hasCode(thrown, "SBX-1102")) throw thrown;
+      ports.logger.warn("registry refused the credentials, trying without", { registry: reference.registry });
+      await once(undefined);
+    }
+    return undefined;
+  } catch (thrown) {
+    signal?.throwIfAborted();
+    if (timeout.signal.aborted) return new CodedError("SBX-1104", { image, timeoutMs });
+    if (thrown instanceof CodedError && thrown.code.startsWith("SBX-11")) return thrown;
+    throw thrown;
+  } finally {
+    done.abort();
+  }
+}
+
+async function pullOnce(
+  engine: Engine,
+  image: string,
+  reference: ImageReference,
+  wanted: string,
+  timeoutMs: number,
+  credentials: RegistryCredentials | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const refused = (reason: string): never => {
+    throw pullError(image, reference, wanted, reason);
+  };
+  const progress = await engine.stream(
+    {
+      method: "POST",
+      path: "/images/create",
+      query: { fromImage: reference.repository, tag: reference.version },
+      ...(credentials === undefined ? {} : { auth: loginOf(credentials) }),
+    },
+    // The engine answers only when the registry has: the pull's own deadline bounds it.
+    {
+      what: "pull an image",
+      signal,
+      timeoutMs: timeoutMs + 1_000,
+      on: { 400: refused, 401: refused, 403: refused, 404: refused, 500: refused },
+    },
+  );
+  await followProgress(progress, refused, signal);
+}
+
+const loginOf = ({ registry, username, password }: RegistryCredentials) => ({
+  username,
+  password,
+  serveraddress: canonicalRegistry(registry) === "docker.io" ? "https://index.docker.io/v1/" : canonicalRegistry(registry),
+});
+
+/** A pull that fails midway ends with status 200 and an `error` item. */
+async function followProgress(progress: Readable, refused: (reason: string) => never, signal: AbortSignal): Promise<void> {
+  const lines = createInterface({ input: progress, crlfDelay: Number.POSITIVE_INFINITY });
+  let broken: unknown;
+  progress.once("error", (error) => {
+    broken = error;
+    lines.close();
+  });
+  for await (const line of lines) {
+    const item = readItem(line);
+    const problem = item?.errorDetail?.message ?? item?.error;
+    if (problem !== undefined) {
+      progress.destroy();
+      refused(problem);
+    }
+  }
+  signal.throwIfAborted();
+  if (broken !== undefined || !progress.readableEnded) {
+    throw new CodedError("SBX-1001", { what: "pull an image", reason: "the connection broke during the pull" }, { cause: broken });
+  }
+}
+
+function readItem(line: string): { error?: string | undefined; errorDetail?: { message?: string | undefined } | undefined } | undefined {
+  if (line.trim() === "") return undefined;
+  try {
+    return progressSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    // A line we cannot read is no progress; whether the pull worked is decided by looking for the image afterwards.
+    return undefined;
+  }
+}

@@ -1,0 +1,77 @@
+import { CodedError } from "@iexec-ts/service";
+import {
+  type Address,
+  BaseError,
+  createPublicClient,
+  type Hex,
+  http,
+  type LocalAccount,
+  type PublicClient,
+  type TransactionReceipt,
+} from "viem";
+
+export interface Call {
+  /** Names the call in errors. */
+  readonly what: string;
+  readonly to: Address;
+  readonly data?: Hex;
+  /** Wei. */
+  readonly value?: bigint;
+}
+
+/** Sends transactions of local accounts and waits for them; calls of one account may overlap. */
+export interface Sender {
+  readonly client: PublicClient;
+  /** Errors: NET-1006 with the contract's reason. SIDE EFFECTS: sends one transaction. */
+  send(account: LocalAccount, call: Call): Promise<TransactionReceipt>;
+}
+
+/**
+ * A sender for tests and the local network: gas is estimated, the price is twice the node's, nonces are taken one at a time.
+ * It has no journal and no fee policy; processes use the transaction queue of the chain package.
+ */
+export function createSender(url: string, chainId: number): Sender {
+  const client = createPublicClient({ transport: http(url, { retryCount: 0 }), pollingInterval: 20, cacheTime: 0 });
+  const lines = new Map<Address, Promise<unknown>>();
+
+  const submit = async (account: LocalAccount, call: Call): Promise<Hex> => {
+    const [nonce, gas, price] = await Promise.all([
+      client.getTransactionCount({ address: account.address, blockTag: "pending" }),
+      client.estimateGas({ account: account.address, to: call.to, data: call.data ?? "0x", value: call.value ?? 0n }),
+      client.getGasPrice(),
+    ]);
+    const serializedTransaction = await account.signTransaction({
+      type: "legacy",
+      chainId,
+      nonce,
+      gas: (gas * 3n) / 2n,
+      gasPrice: price * 2n,
+      to: call.to,
+      data: call.data ?? "0x",
+      value: call.value ?? 0n,
+    });
+    return client.sendRawTransaction({ serializedTransaction });
+  };
+
+  return {
+    client,
+    async send(account, call) {
+      const before = lines.get(account.address) ?? Promise.resolve();
+      const hash = before.catch(() => undefined).then(() => submit(account, call));
+      lines.set(account.address, hash);
+      let receipt: TransactionReceipt;
+      try {
+        receipt = await client.waitForTransactionReceipt({ hash: await hash });
+      } catch (error) {
+        throw new CodedError("NET-1006", { what: call.what, reason: reasonOf(error) }, { cause: error });
+      }
+      if (receipt.status !== "success") throw new CodedError("NET-1006", { what: call.what, reason: "reverted when mined" });
+      return receipt;
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof BaseError)) return error instanceof Error ? error.message : String(error);
+  return error.details === "" || error.details === undefined ? error.shortMessage : error.details;
+}

@@ -1,0 +1,78 @@
+import { CodedError } from "@iexec-ts/service";
+import type { PrivateKeyAccount } from "viem";
+import { challengeDigest } from "../login/challenge.ts";
+import { expectSuccess, type HttpAnswer, type HttpClient, type HttpRequest } from "./http.ts";
+
+const MAX_TOKEN_BYTES = 8 * 1024;
+
+/**
+ * The worker's identity at its scheduler. A token that is refused is replaced silently: one login at a time, whoever asks.
+ *
+ * @source wire.md 1.3, 9.1.7
+ */
+export class Session {
+  readonly #http: HttpClient;
+  readonly #account: PrivateKeyAccount;
+  readonly #wallet: string;
+  readonly #closing: AbortSignal;
+  #token: string | undefined;
+  #login: Promise<string> | undefined;
+
+  constructor(http: HttpClient, account: PrivateKeyAccount, closing: AbortSignal) {
+    this.#http = http;
+    this.#account = account;
+    this.#wallet = account.address.toLowerCase();
+    this.#closing = closing;
+  }
+
+  /**
+   * Sends with our token, once more after a new login when it is refused; any other status is the caller's.
+   * Errors: WIR-1101 the scheduler does not let us in, WIR-1102 a new token is refused too; those of HttpClient.send.
+   */
+  async call(request: HttpRequest): Promise<HttpAnswer> {
+    const signal = request.signal === undefined ? this.#closing : AbortSignal.any([request.signal, this.#closing]);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      const token = this.#token ?? (await this.login(signal));
+      const answer = await this.#http.send({ ...request, signal, authorization: `Bearer ${token}` });
+      if (answer.status !== 401) return answer;
+      if (this.#token === token) this.#token = undefined;
+    }
+    throw new CodedError("WIR-1102", { url: this.#http.urlOf("") });
+  }
+
+  /** One caller that gives up does not stop the login the others wait for. */
+  async login(signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
+    this.#login ??= this.#logIn().finally(() => {
+      this.#login = undefined;
+    });
+    const login = this.#login;
+    const gaveUp = Promise.withResolvers<never>();
+    const onAbort = (): void => gaveUp.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([login, gaveUp.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #logIn(): Promise<string> {
+    const query = { walletAddress: this.#wallet };
+    const signal = this.#closing;
+    const challenge = this.#admitted(await this.#http.send({ path: "/workers/challenge", query, signal }));
+    const value = await this.#account.sign({ hash: challengeDigest(challenge.text) });
+    const token = this.#admitted(
+      await this.#http.send({ method: "POST", path: "/workers/login", query, body: { value }, maxBytes: MAX_TOKEN_BYTES, signal }),
+    );
+    if (!/^[\x21-\x7e]+$/.test(token.text)) throw new CodedError("WIR-1003", { url: token.url, reason: "not a token" });
+    this.#token = token.text;
+    return token.text;
+  }
+
+  #admitted(answer: HttpAnswer): HttpAnswer {
+    if (answer.status === 401 || answer.status === 403)
+      throw new CodedError("WIR-1101", { url: this.#http.urlOf(""), wallet: this.#wallet });
+    return expectSuccess(answer);
+  }
+}

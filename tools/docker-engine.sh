@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# Finds a Docker Engine, or brings one up. Sourced by ./run; stops at exit only what it started itself.
+
+ENGINE_SOCKET=/var/run/docker.sock
+ENGINE_PIDFILE=/var/run/docker.pid
+ENGINE_LOG=out/dockerd.log
+ENGINE_WAIT_SECONDS=60
+ENGINE_STARTED=""
+
+engine_is_ours() { [ -n "$ENGINE_STARTED" ]; }
+
+# Asks the engine of DOCKER_HOST (or the usual socket) whether it is there. Prints why not.
+engine_ping() {
+  "$NODE" -e '
+    const host = process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock";
+    const url = new URL(host.replace(/^tcp:/, process.env.DOCKER_TLS_VERIFY ? "https:" : "http:"));
+    if (url.protocol === "https:" || url.protocol === "ssh:") process.exit(0); // the client itself will say what is wrong
+    const where = url.protocol === "unix:" ? { socketPath: url.pathname } : { host: url.hostname, port: url.port };
+    const request = require("node:http").get({ ...where, path: "/_ping", timeout: 5000 }, (answer) => {
+      answer.resume();
+      process.exit(answer.statusCode === 200 ? 0 : 1);
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer in 5 s")));
+    request.on("error", (error) => { console.error(error.code ?? error.message); process.exit(1); });
+  ' 2>&1
+}
+
+is_debian_like() { [ -f /etc/debian_version ] && command -v apt-get >/dev/null; }
+is_root() { [ "$(id -u)" -eq 0 ]; }
+has_systemd() { [ -d /run/systemd/system ]; }
+
+apt_install() {
+  say "installing $*"
+  {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
+      { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
+  } >&2 || die "$EX_UNAVAILABLE" "apt-get could not install $*; its messages are above"
+}
+
+# busybox is the file system of the demo images, the registry serves them as a real one would.
+engine_helpers() {
+  is_debian_like || return 0
+  local missing=()
+  dpkg -s busybox-static >/dev/null 2>&1 || missing+=(busybox-static)
+  dpkg -s docker-registry >/dev/null 2>&1 || missing+=(docker-registry)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if is_root; then apt_install "${missing[@]}"; else say "some tests need: sudo apt-get install ${missing[*]}"; fi
+}
+
+engine_stop() {
+  case $ENGINE_STARTED in
+    systemd)
+      systemctl stop docker.socket docker.service >&2 || say "the Docker Engine did not stop"
+      ;;
+    [0-9]*)
+      kill -TERM "$ENGINE_STARTED" 2>/dev/null || true
+      local tries=0
+      while kill -0 "$ENGINE_STARTED" 2>/dev/null && [ $tries -lt 300 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+      done
+      ;;
+  esac
+  ENGINE_STARTED=""
+}
+
+engine_wait() {
+  local until=$((SECONDS + ENGINE_WAIT_SECONDS))
+  while ! engine_ping >/dev/null; do
+    if [ -n "${1:-}" ] && ! kill -0 "$1" 2>/dev/null; then return 1; fi
+    [ $SECONDS -lt $until ] || return 1
+    sleep 0.1
+  done
+}
+
+engine_start() {
+  if has_systemd && systemctl cat docker.service >/dev/null 2>&1; then
+    say "starting the Docker Engine (systemctl start docker)"
+    ENGINE_STARTED=systemd
+    systemctl start docker >&2 && engine_wait && return
+    die "$EX_UNAVAILABLE" "the Docker Engine did not start: journalctl -u docker"
+  fi
+  say "starting the Docker Engine (dockerd, log in $ENGINE_LOG)"
+  mkdir -p out /var/run
+  # After a kill the pid file stays, and dockerd refuses to start beside it.
+  if [ -f $ENGINE_PIDFILE ] && ! kill -0 "$(cat $ENGINE_PIDFILE)" 2>/dev/null; then rm -f $ENGINE_PIDFILE; fi
+  setsid dockerd --pidfile $ENGINE_PIDFILE -H "unix://$ENGINE_SOCKET" >$ENGINE_LOG 2>&1 </dev/null &
+  ENGINE_STARTED=$!
+  engine_wait "$ENGINE_STARTED" && return
+  tail -n 20 $ENGINE_LOG >&2
+  die "$EX_UNAVAILABLE" "the Docker Engine did not start; the end of $ENGINE_LOG is above"
+}
+
+# Leaves with 69 and what to do when there is no engine and none can be started here.
+engine_up() {
+  local reason
+  if reason=$(engine_ping); then
+    engine_helpers
+    return
+  fi
+  if [ -n "${DOCKER_HOST:-}" ]; then die "$EX_UNAVAILABLE" "no Docker Engine answers at DOCKER_HOST=$DOCKER_HOST ($reason): start it, or unset DOCKER_HOST"; fi
+  case $reason in
+    *EACCES* | *EPERM*)
+      die "$EX_UNAVAILABLE" "this user may not use $ENGINE_SOCKET: sudo usermod -aG docker \$USER, then log in again"
+      ;;
+  esac
+  if ! is_root; then
+    die "$EX_UNAVAILABLE" "no Docker Engine answers ($reason). Start Docker Desktop, or on Linux: sudo systemctl start docker (not installed: sudo apt-get install docker.io)"
+  fi
+  if ! command -v dockerd >/dev/null; then
+    is_debian_like || die "$EX_UNAVAILABLE" "no Docker Engine answers ($reason) and this is not Debian or Ubuntu: install one (https://docs.docker.com/engine/install/) and run this again"
+    apt_install docker.io
+  fi
+  trap engine_stop EXIT
+  # The package may have started it.
+  engine_ping >/dev/null || engine_start
+  engine_helpers
+}
