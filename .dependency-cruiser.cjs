@@ -1,19 +1,25 @@
 /** The rooms of the house: arrows go down only. Each rule is a sentence of docs/contribute/rooms.md. */
-const only = (name, from, allowed) => ({
+const TESTS = ["\\.test\\.ts$", "/test/"];
+
+const only = (name, home, allowed) => ({
   name,
   severity: "error",
-  from: { path: from },
-  to: { path: "^(packages|apps|e2e|bench)/", pathNot: [from, ...allowed.map((p) => `^${p}/src/index\\.ts$`)] },
+  from: { path: `^packages/${home}/`, pathNot: TESTS },
+  to: {
+    path: "^(packages|apps|e2e|bench)/",
+    pathNot: [`^packages/${home}/`, ...allowed.map((room) => `^packages/${room}/src/index\\.ts$`)],
+  },
 });
+
 module.exports = {
   forbidden: [
-    only("poco-imports-nothing-of-ours", "^packages/poco/src/(?!.*\\.test\\.ts$)", ["(?:packages/poco)"]),
-    only("service-knows-no-protocol", "^packages/service/", []),
-    only("chain-imports-poco-and-service", "^packages/chain/src/(?!.*\\.test\\.ts$)", ["packages/poco", "packages/service"]),
-    only("wire-imports-poco-and-service", "^packages/wire/src/(?!.*\\.test\\.ts$)", ["packages/poco", "packages/service"]),
-    only("sandbox-imports-service", "^packages/sandbox/src/(?!.*\\.test\\.ts$)", ["packages/service"]),
-    only("payload-imports-poco-and-service", "^packages/payload/src/(?!.*\\.test\\.ts$)", ["packages/poco", "packages/service"]),
-    only("testkit-imports-poco-and-service", "^packages/testkit/src/(?!.*\\.test\\.ts$)", ["packages/poco", "packages/service"]),
+    only("poco-imports-nothing-of-ours", "poco", []),
+    only("service-knows-no-protocol", "service", []),
+    only("chain-imports-poco-and-service", "chain", ["poco", "service"]),
+    only("wire-imports-poco-and-service", "wire", ["poco", "service"]),
+    only("sandbox-imports-service", "sandbox", ["service"]),
+    only("payload-imports-poco-and-service", "payload", ["poco", "service"]),
+    only("testkit-imports-poco-and-service", "testkit", ["poco", "service"]),
     {
       name: "no-app-imports-another-app",
       severity: "error",
@@ -38,12 +44,18 @@ module.exports = {
       from: { path: "^((?:packages|apps)/[^/]+|e2e|bench)/" },
       to: { path: "^(packages|apps)/[^/]+/(?!src/index\\.ts$)", pathNot: "^$1/" },
     },
+    {
+      name: "test-helpers-are-for-tests",
+      severity: "error",
+      from: { path: "^(packages|apps)/", pathNot: TESTS },
+      to: { path: "^(packages|apps)/.*/test/" },
+    },
     { name: "imports-resolve", severity: "error", from: {}, to: { couldNotResolve: true } },
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
     {
       name: "testkit-is-for-tests-and-the-local-network",
       severity: "error",
-      from: { path: "^(packages|apps)/", pathNot: ["\\.test\\.ts$", "^packages/testkit/", "^apps/network/", "/test/"] },
+      from: { path: "^(packages|apps)/", pathNot: [...TESTS, "^packages/testkit/", "^apps/network/"] },
       to: { path: "^packages/testkit/" },
     },
   ],

@@ -42,7 +42,7 @@ for (const { name, entries, external } of PROGRAMS) {
     continue;
   }
   const outfile = join(folder, `${name}.mjs`);
-  await build({
+  const built = await build({
     entryPoints: [join(ROOT, entry)],
     outfile,
     bundle: true,
@@ -58,7 +58,12 @@ for (const { name, entries, external } of PROGRAMS) {
     // Optional native parts: their packages fall back to JavaScript when they are not there.
     external: ["cpu-features", "*.node", "pg-native", ...external],
     logLevel: "warning",
-  });
+  }).catch(() => undefined);
+  if (built === undefined) {
+    say(`${name}: cannot be bundled, see above`);
+    failures += 1;
+    continue;
+  }
   const { code, output } = await runFile(`out/bundles/${name}.mjs`, ["--version"]);
   if (code !== 0) {
     say(`${name}: built, but its --version fails:\n${output}`);

@@ -14,15 +14,27 @@ const APPS: readonly { readonly app: string; readonly definition: string }[] = [
 
 const say = (text: string): void => void process.stderr.write(`docs: ${text}\n`);
 
-async function configPages(): Promise<readonly Page[]> {
+interface Found {
+  readonly pages: readonly Page[];
+  /** Apps that could not be loaded, so that their pages are unknown. */
+  readonly unknown: readonly string[];
+}
+
+async function configPages(): Promise<Found> {
   const pages: Page[] = [];
+  const unknown: string[] = [];
   for (const { app, definition } of APPS) {
-    const exported: Readonly<Record<string, unknown>> = await import(`@iexec-ts/${app}`);
-    const found = exported[definition];
-    if (isConfigShape(found)) pages.push(configPage(app, found));
-    else say(`@iexec-ts/${app} exports no ${definition}: no page for it`);
+    try {
+      const exported: Readonly<Record<string, unknown>> = await import(`@iexec-ts/${app}`);
+      const found = exported[definition];
+      if (isConfigShape(found)) pages.push(configPage(app, found));
+      else say(`@iexec-ts/${app} exports no ${definition}: no page for it`);
+    } catch (thrown) {
+      say(`@iexec-ts/${app} cannot be loaded: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+      unknown.push(app);
+    }
   }
-  return pages;
+  return { pages, unknown };
 }
 
 function current(path: string): string | undefined {
@@ -35,7 +47,8 @@ function current(path: string): string | undefined {
 }
 
 const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
-const pages = [errorsPage(), statusesPage(), ...(await configPages())];
+const config = await configPages();
+const pages = [errorsPage(), statusesPage(), ...config.pages];
 const stale = pages.filter(({ path, text }) => current(join(ROOT, path)) !== text);
 for (const { path, text } of stale) {
   if (values.check) say(`${path} is out of date: run ./run docs`);
@@ -46,4 +59,4 @@ for (const { path, text } of stale) {
   }
 }
 say(`${pages.length} pages, ${stale.length} ${values.check ? "out of date" : "written"}`);
-if (values.check && stale.length > 0) process.exitCode = 1;
+if (config.unknown.length > 0 || (values.check && stale.length > 0)) process.exitCode = 1;

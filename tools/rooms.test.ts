@@ -21,12 +21,15 @@ const OFFENCES: Readonly<Record<string, readonly [file: string, source: string]>
   "network-starts-apps-through-their-index": ["apps/network/src/bad.ts", 'import "../../worker/src/inner.ts";'],
   "packages-never-import-apps": ["packages/chain/src/bad-too.ts", 'import "@iexec-ts/worker";'],
   "no-deep-imports": ["apps/scheduler/src/bad.ts", 'import "@iexec-ts/chain/src/inner.ts";'],
+  "test-helpers-are-for-tests": ["packages/wire/src/bad-too.ts", 'import "./test/rig.ts";'],
   "imports-resolve": ["apps/scheduler/src/lost.ts", 'import "@iexec-ts/nowhere";'],
   "no-cycles": ["apps/scheduler/src/one.ts", 'import { two } from "./two.ts"; export const one = () => two;'],
   "testkit-is-for-tests-and-the-local-network": ["apps/result-proxy/src/bad.ts", 'import "@iexec-ts/testkit";'],
 };
 
 const ALLOWED: Readonly<Record<string, string>> = {
+  "packages/wire/src/test/rig.ts": 'import "@iexec-ts/testkit";',
+  "packages/wire/src/good.test.ts": 'import "./test/rig.ts"; import "@iexec-ts/testkit";',
   "apps/network/src/good.ts": 'import "@iexec-ts/worker"; import "@iexec-ts/testkit";',
   "apps/worker/src/good.ts": 'import "@iexec-ts/chain"; import "./inner.ts";',
   "apps/worker/src/good.test.ts": 'import "@iexec-ts/testkit";',

@@ -1,1 +1,3 @@
-export {};
+export { type NetworkSettings, networkConfig } from "./config.ts";
+export { buyTask, type TaskOrder } from "./local/buy-task.ts";
+export { ANY_PORTS, type Network, type NetworkOptions, startNetwork } from "./network.ts";

@@ -1,1 +1,2 @@
-export {};
+export { type ResultProxyConfig, resultProxyConfig } from "./config.ts";
+export { type ResultProxy, type ResultProxyDeps, start } from "./start.ts";

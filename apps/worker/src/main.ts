@@ -48,8 +48,11 @@ export async function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv,
     try {
       const wallet = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
       const account = privateKeyToAccount(wallet.privateKey.reveal());
-      const worker = await startWorker({ settings, account }, { log, ...(checkpoint === undefined ? {} : { checkpoint }) });
-      shutdown.add("worker", (signal) => worker.close(signal));
+      const worker = await startWorker(
+        { settings, account },
+        { log, signal: shutdown.signal, ...(checkpoint === undefined ? {} : { checkpoint }) },
+      );
+      shutdown.add("worker", () => worker.close());
       const server = await serveWorker(worker, settings, log);
       shutdown.add("page", () => server.close());
       log.info("page", { url: server.url });

@@ -47,7 +47,10 @@ export async function serveWorker(
   metrics.gauge({ name: "slots_in_use", help: "Tasks that hold a computing slot.", read: () => slotsInUse(worker.journal) });
 
   const health = createHealth();
-  health.register("scheduler", () => ({ status: worker.link.state === "down" ? "DOWN" : "UP", details: { link: worker.link.state } }));
+  health.register("scheduler", () => ({
+    status: (worker.link?.state ?? "down") === "down" ? "DOWN" : "UP",
+    details: { link: worker.link?.state ?? "down" },
+  }));
   health.register("chain", () => {
     const alive = worker.pool.endpoints().filter((endpoint) => endpoint.health === "alive").length;
     return { status: alive > 0 ? "UP" : "DOWN", details: { aliveNodes: alive, block: Number(worker.pool.head().number) } };

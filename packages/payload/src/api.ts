@@ -1,5 +1,5 @@
-import type { Address, Bytes32, Hex } from "@iexec-ts/poco";
 import type { Readable } from "node:stream";
+import type { Address, Bytes32, Hex } from "@iexec-ts/poco";
 
 export interface FetchLimits {
   readonly maxBytes: number;

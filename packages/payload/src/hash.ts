@@ -1,6 +1,6 @@
-import type { Bytes32 } from "@iexec-ts/poco";
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import type { Bytes32 } from "@iexec-ts/poco";
 
 export const sha256 = (): Hash => createHash("sha256");
 

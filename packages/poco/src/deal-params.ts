@@ -1,4 +1,4 @@
-import { JacksonMismatch, jacksonBoolean, jacksonString, readJacksonObject } from "./jackson.ts";
+import { JacksonMismatch, JsonNumber, jacksonBoolean, jacksonString, readJacksonObject } from "./jackson.ts";
 
 /** What a requester asks of one task. */
 export interface DealParams {
@@ -38,7 +38,7 @@ const list = (value: unknown): readonly string[] => {
 
 const texts = (value: unknown): Readonly<Record<string, string>> => {
   if (value === null) return {};
-  if (typeof value !== "object" || Array.isArray(value)) throw new JacksonMismatch("not a map");
+  if (typeof value !== "object" || Array.isArray(value) || value instanceof JsonNumber) throw new JacksonMismatch("not a map");
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, item]) => {
       const text = jacksonString(item);

@@ -185,6 +185,7 @@ export {
   type TalliedContribution,
   tallyContribution,
   tallyOf,
+  tallyReopen,
   workerWeight,
 } from "./trust.ts";
 export * from "./units.ts";

@@ -23,7 +23,8 @@ export type RevealVerdict =
   | { readonly status: "REVEAL_TIMEOUT" };
 
 /**
- * Whether our worker may, must not, or need not reveal now.
+ * Whether our worker may, must not, or need not reveal now. `wait: CONSENSUS_NOT_REACHED` may last for ever: `taskVerdict` says when the
+ * contribution deadline has ended it.
  *
  * @param digest - what was made durable before `contribute` was sent, or undefined if it was lost
  * @param marginSeconds - added to the block's time

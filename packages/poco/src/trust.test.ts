@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Address } from "./structs.ts";
-import { emptyTally, isConsensus, needsMore, replicatesNeeded, tallyContribution, tallyOf, workerWeight } from "./trust.ts";
+import { emptyTally, isConsensus, needsMore, replicatesNeeded, tallyContribution, tallyOf, tallyReopen, workerWeight } from "./trust.ts";
 
 const A = `0x${"aa".repeat(32)}` as const;
 const B = `0x${"bb".repeat(32)}` as const;
@@ -64,6 +64,15 @@ describe("consensus (chain.md 9)", () => {
     expect(tallyContribution(done, says(2, B))).toBe(done);
     const open = tallyOf(100n, [says(1, A)]);
     expect(tallyContribution(open, says(1, A))).toBe(open);
+  });
+
+  test("a reopening forgets the group that won, and its members cannot come back", () => {
+    const won = tallyOf(5n, [says(1, B), says(2, A), says(3, A), says(4, A), says(5, A)]);
+    const open = tallyReopen(won);
+    expect([open.consensus, open.groups.get(A), open.groups.get(B), open.total]).toEqual([undefined, 0n, 2n, 3n]);
+    expect(tallyContribution(open, says(2, A))).toBe(open);
+    expect(tallyContribution(open, says(6, B)).groups.get(B)).toBe(4n);
+    expect(tallyReopen(open)).toBe(open);
   });
 
   test("the total is 1 plus the groups, whatever the order", () => {

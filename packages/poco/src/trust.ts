@@ -67,6 +67,22 @@ export function tallyContribution(tally: ConsensusTally, contribution: TalliedCo
 }
 
 /**
+ * The tally after the task was reopened because nobody revealed: the group that had won counts for nothing, and its members stay contributors.
+ *
+ * @source IexecPoco2.reopen
+ */
+export function tallyReopen(tally: ConsensusTally): ConsensusTally {
+  if (tally.consensus === undefined) return tally;
+  const lost = tally.groups.get(tally.consensus) ?? 0n;
+  return {
+    ...tally,
+    groups: new Map(tally.groups).set(tally.consensus, 0n),
+    total: tally.total - lost,
+    consensus: undefined,
+  };
+}
+
+/**
  * The tally of a task from its TaskContribute events, oldest first.
  *
  * @source chain.md 9

@@ -33,9 +33,11 @@ export interface RunSpec {
 }
 
 export interface CapturedLog {
+  /** The last `logBytes` of the stream, from a whole character on. */
   readonly text: string;
-  /** Bytes the app wrote; larger than the text when it was cut. */
+  /** Bytes the app wrote, as far as the engine kept them; larger than the text when it was cut. */
   readonly bytes: number;
+  /** The beginning is missing. */
   readonly truncated: boolean;
 }
 
@@ -44,7 +46,7 @@ export interface RunResult {
   /** A process of the container was killed for memory; may be true with exit code 0. */
   readonly oomKilled: boolean;
   readonly timedOut: boolean;
-  /** The output cap was exceeded and the container was killed for it. */
+  /** The output is larger than its cap; the container was killed for it unless it had ended before that was seen. */
   readonly outputExceeded: boolean;
   readonly startedAt: Date;
   readonly finishedAt: Date;

@@ -25,7 +25,7 @@ import { type PruneRequest, pruneImages } from "./prune-images.ts";
 import { checkPlatform, findImage, inspectImage, pullImage } from "./pull.ts";
 import { ensureNetwork, listNetworks, networkName, removeNetwork } from "./run-network.ts";
 import { type Ending, supervise } from "./supervise.ts";
-import { onceEngineAnswers } from "./wait-for-engine.ts";
+import { backOffMs, onceEngineAnswers } from "./wait-for-engine.ts";
 
 /** What the Docker adapter can do beyond the port. */
 export interface DockerSandbox extends Sandbox {
@@ -42,6 +42,8 @@ export interface DockerSandbox extends Sandbox {
   guardEgress(signal?: AbortSignal): Promise<boolean>;
 }
 
+const NAME_ATTEMPTS = 5;
+const REFUSALS = ["SBX-1202", "SBX-1204", "SBX-1206"] as const;
 const SILENT: SandboxLogger = { info: () => undefined, warn: () => undefined };
 
 /**
@@ -101,28 +103,17 @@ class DockerAdapter implements DockerSandbox {
   async run(spec: RunSpec, signal?: AbortSignal): Promise<Running> {
     checkSpec(spec);
     const facts = await this.#engineFacts(signal);
-    const leftover = await this.#adoptable(spec, signal);
-    if (leftover !== undefined) return this.#adopt(spec, leftover, signal);
-
-    const image = await inspectImage(this.#engine, spec.image, signal);
-    if (image === undefined) throw new CodedError("SBX-1204", { image: spec.image });
-    checkPlatform(spec.image, image, facts.platform);
-    const network = await this.#prepareNetwork(spec, signal);
-    const config = containerConfig(spec, image, facts, {
-      profile: this.#options.profile ?? "standard",
-      init: this.#options.init ?? true,
-      dns: this.#options.egress?.dns ?? [],
-      network,
-    });
-    const id = await this.#createOrClean(spec, config, signal);
-    if (id === undefined) {
-      const rival = await this.#adoptable(spec, signal);
-      if (rival === undefined) throw new CodedError("SBX-1202", { name: spec.name, reason: "its name was taken and freed meanwhile" });
-      return this.#adopt(spec, rival, signal);
+    // Between taking a name and showing the container under it an engine lets time pass, in which a rival sees neither.
+    for (let attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
+      if (attempt > 0) await this.#deps.clock.sleep(backOffMs(attempt, this.#deps.random), signal);
+      const leftover = await this.#adoptable(spec, signal);
+      if (leftover !== undefined) return this.#adopt(spec, leftover, signal);
+      const id = await this.#create(spec, facts, signal);
+      if (id === undefined) continue;
+      await this.#start(spec, id, signal);
+      return this.#follow(spec, id, spec.deadline, false);
     }
-    await this.#start(spec, id, signal);
-    if ((await this.#uses.all()).has(image.Id)) await this.#uses.touch(image.Id, this.#deps.clock.now());
-    return this.#follow(spec, id, spec.deadline, false);
+    throw new CodedError("SBX-1202", { name: spec.name, reason: "its name stays taken by a container that cannot be seen" });
   }
 
   async list(labels: Readonly<Record<string, string>>) {
@@ -222,14 +213,26 @@ class DockerAdapter implements DockerSandbox {
       await this.#prepareNetwork(spec, signal);
       await this.#start(spec, found.Id, signal);
     } else if (state !== "exited" && spec.network === "isolated") await this.guardEgress(signal);
-    return this.#follow(spec, found.Id, deadlineOf(found, spec.deadline), true);
+    return this.#follow(spec, found.Id, deadlineOf(found, spec.deadline), true, state !== "exited");
   }
 
-  async #createOrClean(spec: RunSpec, config: ReturnType<typeof containerConfig>, signal?: AbortSignal): Promise<string | undefined> {
+  /** Undefined when another call took the name meanwhile. */
+  async #create(spec: RunSpec, facts: EngineFacts, signal?: AbortSignal): Promise<string | undefined> {
+    const image = await inspectImage(this.#engine, spec.image, signal);
+    if (image === undefined) throw new CodedError("SBX-1204", { image: spec.image });
+    checkPlatform(spec.image, image, facts.platform);
+    const config = containerConfig(spec, image, facts, {
+      profile: this.#options.profile ?? "standard",
+      init: this.#options.init ?? true,
+      dns: this.#options.egress?.dns ?? [],
+      network: await this.#prepareNetwork(spec, signal),
+    });
     try {
-      return await createContainer(this.#engine, spec, config, signal);
+      const id = await createContainer(this.#engine, spec, config, signal);
+      if ((await this.#uses.all()).has(image.Id)) await this.#uses.touch(image.Id, this.#deps.clock.now());
+      return id;
     } catch (thrown) {
-      if (hasCode(thrown, "SBX-1202") || hasCode(thrown, "SBX-1204") || hasCode(thrown, "SBX-1206")) await this.#dropNetwork(spec);
+      if (REFUSALS.some((code) => hasCode(thrown, code))) await this.#dropNetwork(spec);
       throw thrown;
     }
   }
@@ -251,7 +254,7 @@ class DockerAdapter implements DockerSandbox {
     if (spec.network === "isolated") await removeNetwork(this.#engine, networkName(spec.name));
   }
 
-  #follow(spec: RunSpec, id: string, deadline: Date, adopted: boolean): Running {
+  #follow(spec: RunSpec, id: string, deadline: Date, adopted: boolean, wasRunning = true): Running {
     const { clock, random, logger } = this.#deps;
     const closing = this.#closing.signal;
     let killRequested = false;
@@ -259,13 +262,16 @@ class DockerAdapter implements DockerSandbox {
       id,
       name: spec.name,
       deadline,
+      wasRunning,
       exceeded: (signal: AbortSignal) =>
         untilExceeded((cut) => this.#measureOutput(spec, id, cut), spec.limits.outputBytes, { clock, random, signal }),
       killRequested: () => killRequested,
     };
-    const result = supervise(run, { engine: this.#engine, clock, random, logger }, closing).then((ending) =>
-      this.#collect(spec, id, ending),
-    );
+    const result = supervise(run, { engine: this.#engine, clock, random, logger }, closing)
+      .then((ending) => this.#collect(spec, id, ending))
+      .catch((thrown: unknown) => {
+        throw closing.aborted ? closing.reason : thrown;
+      });
     // Nobody has to wait: the deadline is kept all the same.
     result.catch(() => undefined);
     return {
@@ -301,18 +307,13 @@ class DockerAdapter implements DockerSandbox {
     const { clock, random } = this.#deps;
     const signal = this.#closing.signal;
     const { logBytes } = spec.limits;
+    const gone = () => {
+      throw new CodedError("SBX-1301", { name: spec.name });
+    };
     const read = async () => {
-      const source = await this.#engine.stream(
+      const source = await this.#engine.stream<never>(
         { method: "GET", path: `/containers/${id}/logs`, query: { stdout: true, stderr: true } },
-        {
-          what: "read the logs",
-          signal,
-          on: {
-            404: () => {
-              throw new CodedError("SBX-1301", { name: spec.name });
-            },
-          },
-        },
+        { what: "read the logs", signal, on: { 404: gone, 409: gone } },
       );
       try {
         return await captureLogs(source, {

@@ -62,12 +62,11 @@ export async function pruneImages(
 /** By each of its names: an image with several cannot be removed by its id. False if the engine still needs it. */
 async function removeImage(engine: Engine, id: string, names: readonly string[], signal?: AbortSignal): Promise<boolean> {
   for (const name of names.length > 0 ? names : [id]) {
-    const refused = await engine.json({ method: "DELETE", path: `/images/${name}` }, z.unknown(), {
-      what: "remove an image",
-      signal,
-      on: { 404: () => false, 409: () => "in use" },
-    });
-    if (refused === "in use") return false;
+    const refused = await engine.send(
+      { method: "DELETE", path: `/images/${name}` },
+      { what: "remove an image", signal, on: { 404: () => false, 409: () => true } },
+    );
+    if (refused === true) return false;
   }
   return true;
 }

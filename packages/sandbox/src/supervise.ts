@@ -22,6 +22,8 @@ export interface Supervised {
   readonly id: string;
   readonly name: string;
   readonly deadline: Date;
+  /** False for a container that had ended before we found it. */
+  readonly wasRunning: boolean;
   /** Resolves when the output cap is exceeded. */
   readonly exceeded: (signal: AbortSignal) => Promise<void>;
   /** Whether `kill()` was called on this run. */
@@ -62,7 +64,6 @@ export async function supervise(run: Supervised, ports: SupervisePorts, signal: 
   const watch = AbortSignal.any([signal, watching.signal]);
   let cause: Cause | undefined;
   let lost = 0;
-  let wasRunning = false;
 
   const patient = <T>(call: () => Promise<T>): Promise<T> =>
     onceEngineAnswers(call, {
@@ -84,17 +85,18 @@ export async function supervise(run: Supervised, ports: SupervisePorts, signal: 
   try {
     for (;;) {
       const found = await patient(() => inspectContainer(engine, run.id, signal));
-      if (found === undefined) throw new CodedError("SBX-1301", { name: run.name });
+      if (found === undefined || found.State.Status === "removing" || found.State.Status === "dead") {
+        throw new CodedError("SBX-1301", { name: run.name });
+      }
       const { State: state } = found;
       if (state.Paused) await patient(() => unpauseContainer(engine, run.id, signal));
       else if (!state.Running) {
         const killedByUs = cause !== undefined || run.killRequested();
-        if (wasRunning && lost > 0 && !killedByUs && !state.OOMKilled && EXITS_WITH_ENGINE.has(state.ExitCode)) {
+        if (run.wasRunning && lost > 0 && !killedByUs && !state.OOMKilled && EXITS_WITH_ENGINE.has(state.ExitCode)) {
           throw new CodedError("SBX-1302", { name: run.name, exitCode: state.ExitCode });
         }
         return endingOf(state, cause, run);
       }
-      wasRunning = true;
       if (cause !== undefined) await patient(() => killContainer(engine, run.id, signal));
       await patient(() => exitOrLimit(run, ports, cause === undefined ? limit : undefined, signal));
     }

@@ -8,10 +8,12 @@ export { type LocalChain, type LocalChainOptions, startLocalChain } from "./chai
 export { type Call, createSender, type Sender } from "./chain/sender.ts";
 export type { MatchedDeal, Purchase, Side, SignedOrders, Trade } from "./chain/trade.ts";
 export type { Assignment, Work } from "./chain/work.ts";
+export { type HttpFaultProxy, type HttpFaults, startHttpFaultProxy } from "./faults/http-fault-proxy.ts";
+export type { Direction } from "./faults/relay.ts";
+export { type RpcFaultProxy, type RpcFaults, startRpcFaultProxy } from "./faults/rpc-fault-proxy.ts";
 export { type AssembledImage, assembleBusyboxImage, assembleNodeImage, type ImageSpec } from "./images/assemble.ts";
 export { buildImage, canPull, pushImage } from "./images/engine.ts";
 export { type ImageRegistry, type RegistryOptions, startRegistry } from "./images/registry.ts";
 export { type ImageEntry, type ImageFiles, writeTar } from "./images/tar-file.ts";
 export { type PostgresOptions, type PostgresServer, startPostgres, type TestDatabase } from "./postgres/postgres.ts";
-export { freePort } from "./process/free-port.ts";
 export { spawnTethered, type Tethered, type TetheredOptions } from "./process/tethered.ts";

@@ -10,8 +10,8 @@ import {
   nanoRlc,
   needsMore,
   type TaskId,
-  workerWeight,
   type WorkerpoolAuthorization,
+  workerWeight,
   ZERO_ADDRESS,
 } from "@iexec-ts/poco";
 import type { Assignment } from "@iexec-ts/wire";
@@ -22,8 +22,8 @@ import { givesUpContribution } from "../replicates/classes.ts";
 import { hex, rlc, units } from "../store/columns.ts";
 import type { Database, Sql } from "../store/database.ts";
 import { insertReplicate, readReplicates, recordStatus } from "../store/replicates.ts";
-import { lockTask, setDemand } from "../store/tasks.ts";
 import { signal } from "../store/signals.ts";
+import { lockTask, setDemand } from "../store/tasks.ts";
 
 /** Tasks looked at for one question before it is answered with nothing. */
 const CANDIDATES = 8;
@@ -66,7 +66,11 @@ export interface Assigner {
 
 /** Replication as the contracts will count it, from what is on chain and what is expected. */
 async function wanted(sql: Sql, task: TaskRecord, now: ChainTime): Promise<boolean> {
-  const contributions = await sql.rows("SELECT status, result_hash, wallet, weight FROM contributions WHERE task_id = $1", [task.id], CONTRIBUTION);
+  const contributions = await sql.rows(
+    "SELECT status, result_hash, wallet, weight FROM contributions WHERE task_id = $1",
+    [task.id],
+    CONTRIBUTION,
+  );
   const contributed = new Map<Bytes32, readonly bigint[]>();
   for (const { status, result_hash, weight } of contributions) {
     if (status === "CONTRIBUTED") contributed.set(result_hash, [...(contributed.get(result_hash) ?? []), weight]);
@@ -123,7 +127,10 @@ export function createAssigner(deps: {
     } else {
       // Its journal is gone with its first try: positions begin anew.
       await sql.run("UPDATE replicate_statuses SET seq = NULL WHERE task_id = $1 AND wallet = $2", [task.id, wallet]);
-      await sql.run("UPDATE replicates SET tries = tries + 1, worker_seq = 0, told = NULL WHERE task_id = $1 AND wallet = $2", [task.id, wallet]);
+      await sql.run("UPDATE replicates SET tries = tries + 1, worker_seq = 0, told = NULL WHERE task_id = $1 AND wallet = $2", [
+        task.id,
+        wallet,
+      ]);
       if (previous.status === "WORKER_LOST") await recordStatus(sql, { ...entry, status: "RECOVERING" });
       await recordStatus(sql, { ...entry, status: "CREATED", cause: "SECOND_TRY" });
     }

@@ -59,5 +59,4 @@ export const usesSlot = (status: ReplicateStatus): boolean => COMPUTING_STAGE.ha
 export const isDigression = (status: ReplicateStatus): boolean => DIGRESSIONS.has(status);
 
 /** Its story is told: it is final, or nothing but FAILED could follow, which would say less than the status itself. */
-export const isSettled = (status: ReplicateStatus): boolean =>
-  isFinal(status) || statusRow(status).next.every((next) => next === "FAILED");
+export const isSettled = (status: ReplicateStatus): boolean => isFinal(status) || statusRow(status).next.every((next) => next === "FAILED");

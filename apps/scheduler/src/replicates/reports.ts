@@ -69,7 +69,13 @@ export function createReports(deps: {
 }): { report(wallet: Address, report: StatusReport): Promise<ReportAnswer> } {
   const { database, pool, verifier, deal } = deps;
 
-  const store = async (sql: Sql, task: TaskRecord, replicate: ReplicateRecord, report: StatusReport, verdict: Verdict): Promise<ReportAnswer> => {
+  const store = async (
+    sql: Sql,
+    task: TaskRecord,
+    replicate: ReplicateRecord,
+    report: StatusReport,
+    verdict: Verdict,
+  ): Promise<ReportAnswer> => {
     const { taskId, status, cause, details } = report;
     const { wallet } = replicate;
     if (await isRepetition(sql, report, replicate)) return { kind: "duplicate", action: undefined };
@@ -97,7 +103,8 @@ export function createReports(deps: {
     if (status === "RESULT_UPLOADED" || status === "RESULT_UPLOAD_FAILED") await noteUploadEnd(sql, taskId, wallet, status);
     if (result !== undefined && task.resultLink === undefined) await setResult(sql, taskId, result.link, result.callback);
     if (!MATERIAL_EXCEPTIONS.has(status) || replicate.status === "CREATED") await signal(sql, "task", taskId);
-    if (placement === "late") return { kind: "stored", action: isSettled(replicate.status) && status !== "COMPLETED" ? "PLEASE_ABORT" : "PLEASE_WAIT" };
+    if (placement === "late")
+      return { kind: "stored", action: isSettled(replicate.status) && status !== "COMPLETED" ? "PLEASE_ABORT" : "PLEASE_WAIT" };
     return { kind: "stored", action: nextAction(status, cause, task) };
   };
 
@@ -114,7 +121,9 @@ export function createReports(deps: {
       return await database.transaction(async (sql) => {
         const locked = await lockTask(sql, report.taskId);
         const replicate = await readReplicate(sql, report.taskId, wallet);
-        return locked === undefined || replicate === undefined ? refused("PLEASE_ABORT") : await store(sql, locked, replicate, report, verdict);
+        return locked === undefined || replicate === undefined
+          ? refused("PLEASE_ABORT")
+          : await store(sql, locked, replicate, report, verdict);
       });
     },
   };

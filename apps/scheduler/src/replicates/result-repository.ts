@@ -25,7 +25,10 @@ export function resultProxyRepository(url: string, options: { readonly timeoutMs
   return {
     async find(taskId) {
       try {
-        const response = await fetch(`${url}/v1/results/${taskId}/ipfshash`, { signal: AbortSignal.timeout(options.timeoutMs), redirect: "error" });
+        const response = await fetch(`${url}/v1/results/${taskId}/ipfshash`, {
+          signal: AbortSignal.timeout(options.timeoutMs),
+          redirect: "error",
+        });
         if (response.status === 404) {
           await response.body?.cancel();
           return undefined;

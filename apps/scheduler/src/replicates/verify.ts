@@ -1,5 +1,15 @@
 import type { Hub, RpcPool } from "@iexec-ts/chain";
-import { callbackDigest, type Address, type Deal, formatResultLink, parseResultLink, sameHex, type TaskId, ZERO_ADDRESS, type Hex } from "@iexec-ts/poco";
+import {
+  type Address,
+  callbackDigest,
+  type Deal,
+  formatResultLink,
+  type Hex,
+  parseResultLink,
+  sameHex,
+  type TaskId,
+  ZERO_ADDRESS,
+} from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import type { StatusReport, TaskAction } from "@iexec-ts/wire";
 import { hexToString } from "viem";
@@ -57,9 +67,9 @@ export function createVerifier(deps: {
     const task = await hub.task(taskId, pool.head().number);
     if (task?.status === "COMPLETED") return { kind: "confirmed", result: { link: linkOnChain(task.results), callback: undefined } };
     if (!sameHex(deal.callback, ZERO_ADDRESS)) {
-      const callback = details?.chainCallbackData;
-      if (callback === undefined || task === undefined || !sameHex(callbackDigest(callback), task.resultDigest)) return denied("PLEASE_WAIT");
-      return { kind: "confirmed", result: { link: formatResultLink({ callback: deal.callback }), callback } };
+      const sent = callbackDigest(details?.chainCallbackData ?? "");
+      if (sent === undefined || task === undefined || !sameHex(sent.digest, task.resultDigest)) return denied("PLEASE_WAIT");
+      return { kind: "confirmed", result: { link: formatResultLink({ callback: deal.callback }), callback: sent.bytes } };
     }
     const said = parseResultLink(details?.resultLink ?? "");
     const cid = await results.find(taskId);

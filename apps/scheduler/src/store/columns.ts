@@ -10,5 +10,4 @@ export const chainSeconds: z.ZodType<ChainTime> = units.transform((value) => cha
 export const rlc: z.ZodType<NanoRlc> = units.transform((value) => nanoRlc(value));
 
 /** SQL NULL as undefined. */
-export const optional = <T>(inner: z.ZodType<T>): z.ZodType<T | undefined> =>
-  z.union([z.null().transform(() => undefined), inner]);
+export const optional = <T>(inner: z.ZodType<T>): z.ZodType<T | undefined> => z.union([z.null().transform(() => undefined), inner]);

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { CodedError, type Clock, freePort } from "@iexec-ts/service";
+import { type Clock, CodedError, freePort } from "@iexec-ts/service";
 import pg from "pg";
 import { z } from "zod";
 
@@ -117,7 +117,14 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
     await mkdir(data, { mode: 0o700 });
     await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600 });
     if ("uid" in user) await Promise.all([data, passwordFile].map((path) => chown(path, user.uid ?? 0, user.gid ?? 0)));
-    const flags = [`--pgdata=${data}`, `--username=${ROLE}`, "--auth=scram-sha-256", `--pwfile=${passwordFile}`, "--encoding=UTF8", "--no-locale"];
+    const flags = [
+      `--pgdata=${data}`,
+      `--username=${ROLE}`,
+      "--auth=scram-sha-256",
+      `--pwfile=${passwordFile}`,
+      "--encoding=UTF8",
+      "--no-locale",
+    ];
     await run(initdb, flags, { ...user, cwd: directory }).catch(async (thrown: unknown) => {
       await rm(data, { recursive: true, force: true });
       throw new CodedError("SCH-1102", { directory }, { cause: thrown });
@@ -130,7 +137,13 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   if (left !== undefined && (await answers(urlAt(left.port)))) return { url: urlAt(left.port), stop: () => stop(left.pid, clock) };
 
   const port = await freePort();
-  const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60", "logging_collector=off", "log_min_messages=warning"];
+  const settings = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=60",
+    "logging_collector=off",
+    "log_min_messages=warning",
+  ];
   // Its own process group: an interrupt typed in the terminal reaches us, and we stop it in our order.
   const child = spawn(postgres, ["-D", data, "-p", String(port), ...settings.flatMap((entry) => ["-c", entry])], {
     ...user,

@@ -13,7 +13,12 @@ const LOCK = 4_905_002;
 export async function lead(
   database: Database,
   work: (signal: AbortSignal) => Promise<void>,
-  options: { readonly signal: AbortSignal; readonly clock: Clock; readonly retryMs: () => number; readonly onError: (thrown: unknown) => void },
+  options: {
+    readonly signal: AbortSignal;
+    readonly clock: Clock;
+    readonly retryMs: () => number;
+    readonly onError: (thrown: unknown) => void;
+  },
 ): Promise<void> {
   const { signal, clock } = options;
   while (!signal.aborted) {

@@ -19,7 +19,9 @@ export async function migrate(database: Database): Promise<readonly string[]> {
   return await database.session(async (sql) => {
     await sql.run("SELECT pg_advisory_lock($1)", [LOCK]);
     try {
-      await sql.run("CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL DEFAULT now())");
+      await sql.run(
+        "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, name text NOT NULL, at timestamptz NOT NULL DEFAULT now())",
+      );
       const done = new Set(await sql.numbers("SELECT number AS value FROM migrations", []));
       const applied: string[] = [];
       for (const { number, name, sql: text } of MIGRATIONS.filter((migration) => !done.has(migration.number))) {

@@ -2,8 +2,8 @@ import type { OutboxStore, TxAttempt, TxIntent, TxRecord, TxState } from "@iexec
 import { wei } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { z } from "zod";
-import type { Database, Sql } from "./database.ts";
 import { chainSeconds, count, hex, optional, units } from "./columns.ts";
+import type { Database, Sql } from "./database.ts";
 
 const STATE = z.enum(["waiting", "sent", "mined", "final", "reverted", "cancelled", "refused", "expired"]) satisfies z.ZodType<TxState>;
 
@@ -16,6 +16,7 @@ const INTENT_ROW = z.object({
   gas_extra: optional(units),
   before_time: optional(chainSeconds),
   state: STATE,
+  settled: z.boolean(),
   nonce: optional(count),
   gas: optional(units),
   mined_hash: optional(hex),
@@ -25,7 +26,17 @@ const INTENT_ROW = z.object({
   created_at: z.date(),
   updated_at: z.date(),
 });
-const ATTEMPT_ROW = z.object({ intent_id: z.string(), hash: hex, raw: hex, max_fee: units, max_tip: units, at: z.date(), cancels: z.boolean() });
+const ATTEMPT_ROW = z.object({
+  intent_id: z.string(),
+  hash: hex,
+  raw: hex,
+  max_fee: units,
+  max_tip: units,
+  at: z.date(),
+  cancels: z.boolean(),
+});
+
+const HOLDER = z.object({ id: z.string() });
 
 const attemptOf = (row: z.infer<typeof ATTEMPT_ROW>): TxAttempt => ({
   hash: row.hash,
@@ -51,6 +62,7 @@ function intentOf(row: z.infer<typeof INTENT_ROW>): TxIntent {
 const recordOf = (row: z.infer<typeof INTENT_ROW>, attempts: readonly TxAttempt[]): TxRecord => ({
   intent: intentOf(row),
   state: row.state,
+  settled: row.settled,
   nonce: row.nonce,
   gas: row.gas,
   attempts,
@@ -77,13 +89,14 @@ const INSERT = `INSERT INTO tx_outbox (id, target, data, value, gas_floor, gas_e
 /**
  * The transaction queue's memory in Postgres. Durable when a call resolves, as long as the server runs with `synchronous_commit` on.
  *
- * SIDE EFFECTS: writes the tables tx_outbox, tx_attempts and tx_nonces.
+ * Errors: CHN-3006 nonce held by another record, CHN-3009 unknown id.
+ * SIDE EFFECTS: writes the tables tx_outbox and tx_attempts.
  */
 export function postgresOutbox(database: Database): OutboxStore {
   const get = async (sql: Sql, id: string): Promise<TxRecord | undefined> =>
     (await withAttempts(sql, await sql.rows("SELECT * FROM tx_outbox WHERE id = $1", [id], INTENT_ROW)))[0];
   const known = (found: number, id: string): void => {
-    if (found === 0) throw new CodedError("SCH-1104", { id });
+    if (found === 0) throw new CodedError("CHN-3009", { id });
   };
 
   return {
@@ -99,38 +112,38 @@ export function postgresOutbox(database: Database): OutboxStore {
         at,
       ]);
       const record = await get(database, intent.id);
-      if (record === undefined) throw new CodedError("SCH-1104", { id: intent.id });
+      if (record === undefined) throw new CodedError("CHN-3009", { id: intent.id });
       return record;
     },
     get: (id) => get(database, id),
     pending: async () =>
-      await withAttempts(
-        database,
-        await database.rows("SELECT * FROM tx_outbox WHERE state IN ('waiting', 'sent', 'mined') ORDER BY intent_no", [], INTENT_ROW),
-      ),
+      await withAttempts(database, await database.rows("SELECT * FROM tx_outbox WHERE NOT settled ORDER BY intent_no", [], INTENT_ROW)),
     list: async (limit) =>
       await withAttempts(database, await database.rows("SELECT * FROM tx_outbox ORDER BY intent_no DESC LIMIT $1", [limit], INTENT_ROW)),
     addAttempt: (id, attempt) =>
       database.transaction(async (sql) => {
+        const holder = await sql.row("SELECT id FROM tx_outbox WHERE nonce = $1 AND id <> $2 FOR UPDATE", [attempt.nonce, id], HOLDER);
+        if (holder !== undefined) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
         const changed = await sql.run(
-          "UPDATE tx_outbox SET nonce = coalesce(nonce, $2), gas = coalesce(gas, $3), state = 'sent', updated_at = $4 WHERE id = $1",
+          `UPDATE tx_outbox SET nonce = coalesce(nonce, $2), gas = coalesce(gas, $3), state = 'sent', settled = false, updated_at = $4
+           WHERE id = $1`,
           [id, attempt.nonce, attempt.gas, attempt.at],
         );
         known(changed, id);
         await sql.run(
-          `INSERT INTO tx_attempts (intent_id, n, nonce, hash, raw, max_fee, max_tip, at, cancels)
-           SELECT $1, coalesce(max(n), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM tx_attempts WHERE intent_id = $1`,
-          [id, attempt.nonce, attempt.hash, attempt.raw, attempt.maxFeePerGas, attempt.maxPriorityFeePerGas, attempt.at, attempt.cancels],
-        );
-        await sql.run(
-          "INSERT INTO tx_nonces (highest) VALUES ($1) ON CONFLICT (one) DO UPDATE SET highest = greatest(tx_nonces.highest, excluded.highest)",
-          [attempt.nonce],
+          `INSERT INTO tx_attempts (intent_id, n, hash, raw, max_fee, max_tip, at, cancels)
+           SELECT $1, coalesce(max(n), 0) + 1, $2, $3, $4, $5, $6, $7 FROM tx_attempts WHERE intent_id = $1
+           ON CONFLICT (intent_id, hash) DO NOTHING`,
+          [id, attempt.hash, attempt.raw, attempt.maxFeePerGas, attempt.maxPriorityFeePerGas, attempt.at, attempt.cancels],
         );
       }),
     async setState(id, state, change) {
       const changed = await database.run(
-        `UPDATE tx_outbox SET state = $2, updated_at = $3, mined_hash = coalesce($4, mined_hash), mined_block = coalesce($5, mined_block),
-           gas_paid = coalesce($6, gas_paid), note = CASE WHEN $7 THEN $8 ELSE note END WHERE id = $1`,
+        `UPDATE tx_outbox SET state = $2, updated_at = $3, settled = $9,
+           mined_hash = CASE WHEN $4::text IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($4, mined_hash) END,
+           mined_block = CASE WHEN $5::bigint IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($5, mined_block) END,
+           gas_paid = CASE WHEN $6::numeric IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($6, gas_paid) END,
+           note = CASE WHEN $7 THEN $8 ELSE note END WHERE id = $1`,
         [
           id,
           state,
@@ -140,6 +153,7 @@ export function postgresOutbox(database: Database): OutboxStore {
           change.gasPaid ?? null,
           change.note !== undefined,
           change.note ?? null,
+          change.settled ?? false,
         ],
       );
       known(changed, id);
@@ -147,13 +161,14 @@ export function postgresOutbox(database: Database): OutboxStore {
     reopen: (id, at) =>
       database.transaction(async (sql) => {
         const changed = await sql.run(
-          `UPDATE tx_outbox SET state = 'waiting', nonce = NULL, gas = NULL, mined_hash = NULL, mined_block = NULL, gas_paid = NULL,
-             updated_at = $2 WHERE id = $1`,
+          `UPDATE tx_outbox SET state = 'waiting', settled = false, nonce = NULL, gas = NULL, mined_hash = NULL, mined_block = NULL,
+             gas_paid = NULL, note = NULL, updated_at = $2 WHERE id = $1`,
           [id, at],
         );
         known(changed, id);
         await sql.run("DELETE FROM tx_attempts WHERE intent_id = $1", [id]);
       }),
-    highestNonce: async () => (await database.numbers("SELECT highest AS value FROM tx_nonces", []))[0],
+    highestNonce: async () =>
+      (await database.numbers("SELECT nonce AS value FROM tx_outbox WHERE nonce IS NOT NULL ORDER BY nonce DESC LIMIT 1", []))[0],
   };
 }

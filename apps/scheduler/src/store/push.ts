@@ -1,5 +1,5 @@
 import type { Address, TaskId } from "@iexec-ts/poco";
-import { TASK_ACTIONS, type AbortCause, type TaskAction, type TaskNotification } from "@iexec-ts/wire";
+import { type AbortCause, TASK_ACTIONS, type TaskAction, type TaskNotification } from "@iexec-ts/wire";
 import { z } from "zod";
 import { address, hex } from "./columns.ts";
 

@@ -57,7 +57,11 @@ export const readReplicate = (sql: Sql, id: TaskId, wallet: Address): Promise<Re
 
 /** Replicates of a worker on tasks that are not forgotten yet: not closed, or closed while its last word is missing. */
 export const readReplicatesOf = (sql: Sql, wallet: Address): Promise<readonly ReplicateRecord[]> =>
-  sql.rows(`${SELECT} JOIN tasks t ON t.id = r.task_id WHERE r.wallet = $1 AND NOT t.closed ORDER BY r.assigned_at`, [wallet], REPLICATE_ROW);
+  sql.rows(
+    `${SELECT} JOIN tasks t ON t.id = r.task_id WHERE r.wallet = $1 AND NOT t.closed ORDER BY r.assigned_at`,
+    [wallet],
+    REPLICATE_ROW,
+  );
 
 export interface StatusEntry {
   readonly taskId: TaskId;
@@ -75,7 +79,8 @@ export interface StatusEntry {
 }
 
 /** What of the details is worth keeping in a row; logs have a table of their own. */
-const keptDetails = ({ computeLogs: _, ...rest }: StatusDetails): string => JSON.stringify(rest, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+const keptDetails = ({ computeLogs: _, ...rest }: StatusDetails): string =>
+  JSON.stringify(rest, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
 
 /**
  * Appends a status to the history of a replicate and, unless it is late, makes it the current one. The caller holds the task's lock.
@@ -146,21 +151,30 @@ export async function setTold(sql: Sql, id: TaskId, wallets: readonly Address[],
 
 export async function noteUploadRequest(sql: Sql, id: TaskId, wallet: Address): Promise<void> {
   await sql.run("UPDATE replicates SET upload_tries = upload_tries + 1, told = 'UPLOAD' WHERE task_id = $1 AND wallet = $2", [id, wallet]);
-  await sql.run(
-    `INSERT INTO uploads (task_id, n, wallet) SELECT $1, coalesce(max(n), 0) + 1, $2 FROM uploads WHERE task_id = $1`,
-    [id, wallet],
-  );
+  await sql.run(`INSERT INTO uploads (task_id, n, wallet) SELECT $1, coalesce(max(n), 0) + 1, $2 FROM uploads WHERE task_id = $1`, [
+    id,
+    wallet,
+  ]);
 }
 
 export async function noteUploadEnd(sql: Sql, id: TaskId, wallet: Address, outcome: ReplicateStatus): Promise<void> {
-  await sql.run("UPDATE uploads SET ended_at = now(), outcome = $3 WHERE task_id = $1 AND wallet = $2 AND ended_at IS NULL", [id, wallet, outcome]);
+  await sql.run("UPDATE uploads SET ended_at = now(), outcome = $3 WHERE task_id = $1 AND wallet = $2 AND ended_at IS NULL", [
+    id,
+    wallet,
+    outcome,
+  ]);
 }
 
 /** Longest log kept of one stream, in UTF-16 units. @source wire.md 1.2 */
 export const MAX_LOG = 100_000;
 
 /** Keeps the logs of one run; the first ones win. */
-export async function keepLogs(sql: Sql, id: TaskId, wallet: Address, logs: { readonly stdout: string; readonly stderr: string }): Promise<void> {
+export async function keepLogs(
+  sql: Sql,
+  id: TaskId,
+  wallet: Address,
+  logs: { readonly stdout: string; readonly stderr: string },
+): Promise<void> {
   // Postgres text holds everything but NUL.
   const clean = (text: string): string => text.slice(-MAX_LOG).replaceAll("\0", "\uFFFD").toWellFormed();
   await sql.run("INSERT INTO replicate_logs (task_id, wallet, stdout, stderr) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", [

@@ -32,7 +32,10 @@ export interface Signals {
 const RETRY_MS = { base: 200, max: 10_000 };
 
 /** Listens on one connection of its own and reconnects for ever. Errors: SCH-1101 on the first connection only. */
-export async function listen(database: Database, deps: { readonly clock: Clock; readonly nextDelay: (attempt: number) => number }): Promise<Signals> {
+export async function listen(
+  database: Database,
+  deps: { readonly clock: Clock; readonly nextDelay: (attempt: number) => number },
+): Promise<Signals> {
   const listeners = new Map<Topic, Set<(text: string) => void>>(TOPICS.map((topic) => [topic, new Set()]));
   const gapListeners = new Set<() => void>();
   const closing = new AbortController();

@@ -1,4 +1,13 @@
-import { type Address, type ChainTask, type ChainTime, type Contribution, type Hex, isTaskStatus, type TaskId, type TaskStatus } from "@iexec-ts/poco";
+import {
+  type Address,
+  type ChainTask,
+  type ChainTime,
+  type Contribution,
+  type Hex,
+  isTaskStatus,
+  type TaskId,
+  type TaskStatus,
+} from "@iexec-ts/poco";
 import { z } from "zod";
 import type { Sighting, TaskRecord } from "../model.ts";
 import { address, chainSeconds, hex, optional, rlc, units } from "./columns.ts";
@@ -51,7 +60,8 @@ const TASK_ROW = z
     }),
   );
 
-export const readTask = (sql: Sql, id: TaskId): Promise<TaskRecord | undefined> => sql.row("SELECT * FROM tasks WHERE id = $1", [id], TASK_ROW);
+export const readTask = (sql: Sql, id: TaskId): Promise<TaskRecord | undefined> =>
+  sql.row("SELECT * FROM tasks WHERE id = $1", [id], TASK_ROW);
 
 /** Every change of a task and of its replicates holds this lock first, in whatever process. */
 export const lockTask = (sql: Sql, id: TaskId): Promise<TaskRecord | undefined> =>
@@ -118,12 +128,26 @@ export async function setWake(sql: Sql, id: TaskId, chain: ChainTime | undefined
   await sql.run("UPDATE tasks SET wake_chain = $2, wake_wall = $3 WHERE id = $1", [id, chain ?? null, wall ?? null]);
 }
 
+/** After a failed decision: look again in a while, whatever deadlines have passed. */
+export async function postpone(sql: Sql, id: TaskId, waitMs: number): Promise<void> {
+  await sql.run("UPDATE tasks SET wake_chain = NULL, wake_wall = now() + make_interval(secs => $2) WHERE id = $1 AND NOT closed", [
+    id,
+    waitMs / 1_000,
+  ]);
+}
+
 export async function setResult(sql: Sql, id: TaskId, link: string | undefined, callback: Hex | undefined): Promise<void> {
-  await sql.run("UPDATE tasks SET result_link = $2, callback_data = $3, updated_at = now() WHERE id = $1", [id, link ?? null, callback ?? null]);
+  await sql.run("UPDATE tasks SET result_link = $2, callback_data = $3, updated_at = now() WHERE id = $1", [
+    id,
+    link ?? null,
+    callback ?? null,
+  ]);
 }
 
 export async function closeTask(sql: Sql, id: TaskId): Promise<void> {
-  await sql.run("UPDATE tasks SET closed = true, open = false, wake_chain = NULL, wake_wall = NULL, updated_at = now() WHERE id = $1", [id]);
+  await sql.run("UPDATE tasks SET closed = true, open = false, wake_chain = NULL, wake_wall = NULL, updated_at = now() WHERE id = $1", [
+    id,
+  ]);
   await sql.run("UPDATE replicates SET slot = false WHERE task_id = $1 AND slot", [id]);
 }
 

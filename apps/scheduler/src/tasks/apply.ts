@@ -3,10 +3,10 @@ import type { Random } from "@iexec-ts/service";
 import { z } from "zod";
 import type { Sighting, TaskRecord } from "../model.ts";
 import type { Sql } from "../store/database.ts";
+import { pushText } from "../store/push.ts";
 import { insertReplicate, noteUploadEnd, noteUploadRequest, recordStatus, setTold } from "../store/replicates.ts";
 import { signal } from "../store/signals.ts";
 import { closeTask, recordTaskStatus, setDemand, setResult } from "../store/tasks.ts";
-import { pushText } from "../store/push.ts";
 import type { ChainCall, Effect, Moment } from "./decision.ts";
 
 /** Work that a transaction cannot hold. */
@@ -64,7 +64,14 @@ async function wish(sql: Sql, task: TaskRecord, call: ChainCall, random: Random)
 async function requestUpload(sql: Sql, task: TaskRecord, among: readonly Address[], { now, random, block }: Context): Promise<void> {
   const wallet = among[Math.floor(random.float() * among.length)];
   if (wallet === undefined) return;
-  await recordStatus(sql, { taskId: task.id, wallet, status: "RESULT_UPLOAD_REQUESTED", setBy: "scheduler", at: now.wall, chain: now.chain });
+  await recordStatus(sql, {
+    taskId: task.id,
+    wallet,
+    status: "RESULT_UPLOAD_REQUESTED",
+    setBy: "scheduler",
+    at: now.wall,
+    chain: now.chain,
+  });
   await noteUploadRequest(sql, task.id, wallet);
   await push(sql, task, { kind: "order", order: "UPLOAD", wallets: [wallet], abortCause: undefined }, block);
 }

@@ -1,4 +1,4 @@
-import { type Address, canFollow, type Contribution, isFinal } from "@iexec-ts/poco";
+import { type Address, type Contribution, canFollow, isFinal } from "@iexec-ts/poco";
 import type { ReplicateRecord } from "../model.ts";
 import { isSettled, knowsContribution, knowsReveal } from "../replicates/classes.ts";
 import { type Draft, plusMs, type Situation } from "./decision.ts";

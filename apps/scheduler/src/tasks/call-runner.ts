@@ -68,7 +68,7 @@ export function createCallRunner(deps: {
 }): CallRunner {
   const { database, hub, pool, queue, clock, logger, onError, signal } = deps;
   const inFlight = new Set<string>();
-  let looking: Promise<void> | undefined;
+  let looking = false;
   let again = false;
   let timer: AbortController | undefined;
 
@@ -130,24 +130,23 @@ export function createCallRunner(deps: {
   const retryLater = (): void => void clock.sleep(1_000, signal).then(look, () => undefined);
 
   const look = (): void => {
-    if (signal.aborted) return;
     again = true;
-    looking ??= (async () => {
-      while (again && !signal.aborted) {
-        again = false;
-        await lookOnce();
-      }
-    })()
-      .catch((thrown: unknown) => {
-        if (!signal.aborted) {
-          onError(thrown);
-          retryLater();
+    if (looking || signal.aborted) return;
+    looking = true;
+    void (async () => {
+      try {
+        while (again && !signal.aborted) {
+          again = false;
+          await lookOnce();
         }
-      })
-      .finally(() => {
-        looking = undefined;
-        if (again) look();
-      });
+      } catch (thrown) {
+        if (signal.aborted) return;
+        onError(thrown);
+        retryLater();
+      } finally {
+        looking = false;
+      }
+    })();
   };
 
   return { look };

@@ -47,7 +47,11 @@ export function intentOf(wanted: WantedCall, hub: { readonly address: Address; r
       return hasCallback ? { ...intent, gasExtra: hub.callbackGas } : intent;
     }
     case "reopen":
-      return { ...base, data: encodeFunctionData({ abi: HUB_ABI, functionName: "reopen", args: [taskId] }), before: wanted.contributionDeadline };
+      return {
+        ...base,
+        data: encodeFunctionData({ abi: HUB_ABI, functionName: "reopen", args: [taskId] }),
+        before: wanted.contributionDeadline,
+      };
     case "claim":
       return { ...base, data: encodeFunctionData({ abi: HUB_ABI, functionName: "claim", args: [taskId] }) };
   }

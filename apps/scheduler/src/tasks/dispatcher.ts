@@ -2,10 +2,12 @@ import type { RpcPool } from "@iexec-ts/chain";
 import type { TaskId } from "@iexec-ts/poco";
 import type { Clock } from "@iexec-ts/service";
 import type { Database } from "../store/database.ts";
-import { dueTasks, nextWake, openEndedTasks } from "../store/tasks.ts";
+import { dueTasks, nextWake, openEndedTasks, postpone } from "../store/tasks.ts";
 
 const PARALLEL = 12;
 const DUE_AT_ONCE = 500;
+/** Under constant load deadlines are looked at after so many decisions. */
+const LOOK_EVERY = 50;
 const RETRY_MS = { base: 250, longest: 15_000 };
 
 export interface Dispatcher {
@@ -15,6 +17,8 @@ export interface Dispatcher {
   look(): void;
   /** Decides every unfinished task: after a start, or when signals may have been lost. */
   sweep(): Promise<void>;
+  /** Resolves when no decision is being made; none begins after the signal. */
+  settled(): Promise<void>;
 }
 
 /**
@@ -33,11 +37,12 @@ export function createDispatcher(deps: {
 }): Dispatcher {
   const { database, pool, clock, evaluate, onError, signal } = deps;
   const queue = new Set<TaskId>();
-  const running = new Set<TaskId>();
+  const running = new Map<TaskId, Promise<void>>();
   const failures = new Map<TaskId, number>();
   let deadlines: AbortController | undefined;
   let looking = false;
   let lookAgain = false;
+  let done = 0;
 
   const run = async (id: TaskId): Promise<void> => {
     try {
@@ -48,13 +53,11 @@ export function createDispatcher(deps: {
       onError(thrown);
       const times = (failures.get(id) ?? 0) + 1;
       failures.set(id, times);
-      const waitMs = Math.min(RETRY_MS.longest, RETRY_MS.base * 2 ** Math.min(times - 1, 10));
-      clock.sleep(waitMs, signal).then(
-        () => wake(id),
-        () => undefined,
-      );
+      await postpone(database, id, Math.min(RETRY_MS.longest, RETRY_MS.base * 2 ** Math.min(times - 1, 10))).catch(onError);
     } finally {
       running.delete(id);
+      done += 1;
+      if (done % LOOK_EVERY === 0) look();
       pump();
     }
   };
@@ -64,8 +67,8 @@ export function createDispatcher(deps: {
       if (running.size >= PARALLEL || signal.aborted) break;
       if (running.has(id)) continue;
       queue.delete(id);
-      running.add(id);
-      void run(id);
+      const decision = Promise.resolve().then(() => run(id));
+      running.set(id, decision);
     }
     if (queue.size === 0 && running.size === 0) look();
   };
@@ -121,6 +124,9 @@ export function createDispatcher(deps: {
     async sweep() {
       for (const id of await openEndedTasks(database)) queue.add(id);
       pump();
+    },
+    async settled() {
+      while (running.size > 0) await Promise.all(running.values());
     },
   };
 }

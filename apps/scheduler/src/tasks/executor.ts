@@ -1,15 +1,17 @@
 import type { Hub, RpcPool } from "@iexec-ts/chain";
-import { type Address, type ChainTask, type Contribution, lowerHex, type TaskId, workerWeight } from "@iexec-ts/poco";
+import { type Address, type ChainTask, type ChainTime, type Contribution, lowerHex, type TaskId, workerWeight } from "@iexec-ts/poco";
 import type { Random } from "@iexec-ts/service";
+import { z } from "zod";
 import type { Database } from "../store/database.ts";
 import { readReplicates } from "../store/replicates.ts";
 import { lockTask, noteChain, readSightings, setWake } from "../store/tasks.ts";
-import { applyEffects, type AfterCommit } from "./apply.ts";
+import { type AfterCommit, applyEffects } from "./apply.ts";
 import { decideTask } from "./decide.ts";
 import type { ChainFacts, Moment, Patience } from "./decision.ts";
 
 /** Rounds after which effects must have come to rest; each round sees what the one before wrote. */
 const MAX_ROUNDS = 12;
+const NOW = z.object({ at: z.date() });
 
 export interface Executor {
   /** Decides one task and does what was decided. Returns what has to be done outside of the database. */
@@ -18,7 +20,7 @@ export interface Executor {
 
 interface Reading {
   readonly facts: ChainFacts;
-  readonly now: Moment;
+  readonly chainNow: ChainTime;
   readonly block: bigint;
 }
 
@@ -27,9 +29,13 @@ interface Reading {
  *
  * SIDE EFFECTS: writes the store; signals other processes at commit.
  */
-export function createExecutor(
-  deps: { readonly database: Database; readonly hub: Hub; readonly pool: RpcPool; readonly random: Random; readonly patience: Patience },
-): Executor {
+export function createExecutor(deps: {
+  readonly database: Database;
+  readonly hub: Hub;
+  readonly pool: RpcPool;
+  readonly random: Random;
+  readonly patience: Patience;
+}): Executor {
   const { database, hub, pool, random, patience } = deps;
 
   const read = async (id: TaskId): Promise<Reading> => {
@@ -40,22 +46,27 @@ export function createExecutor(
       wallets.map(async (wallet): Promise<[Address, Contribution]> => [wallet, await hub.contribution(id, wallet, number)]),
     );
     const contributions = new Map(entries.filter(([, { status }]) => status !== "UNSET"));
-    return { facts: { task, contributions }, now: { chain: timestamp, wall: new Date() }, block: number };
+    return { facts: { task, contributions }, chainNow: timestamp, block: number };
   };
 
   const missingWeights = async (id: TaskId, wallets: Iterable<Address>): Promise<ReadonlyMap<Address, bigint>> => {
     const known = await readSightings(database, id);
     const unknown = [...wallets].filter((wallet) => !known.has(wallet));
-    return new Map(await Promise.all(unknown.map(async (wallet): Promise<[Address, bigint]> => [wallet, workerWeight(await hub.score(wallet))])));
+    return new Map(
+      await Promise.all(unknown.map(async (wallet): Promise<[Address, bigint]> => [wallet, workerWeight(await hub.score(wallet))])),
+    );
   };
 
   return {
     async evaluate(id) {
-      const { facts, now, block } = await read(id);
+      const { facts, chainNow, block } = await read(id);
       const weights = await missingWeights(id, facts.contributions.keys());
       return await database.transaction(async (sql) => {
         const after: AfterCommit[] = [];
         if ((await lockTask(sql, id)) === undefined) return after;
+        // The database's clock: all the moments it is compared with were written by it.
+        const wall = (await sql.row("SELECT now() AS at", [], NOW))?.at ?? new Date();
+        const now: Moment = { chain: chainNow, wall };
         await noteChain(sql, id, facts.task, facts.contributions, weights);
         for (let round = 1; round <= MAX_ROUNDS; round += 1) {
           const task = await lockTask(sql, id);
@@ -63,7 +74,7 @@ export function createExecutor(
           const [replicates, sightings] = [await readReplicates(sql, id), await readSightings(sql, id)];
           const { effects, wakeChain, wakeWall } = decideTask({ task, replicates, sightings, chain: facts, now, patience });
           const changed = await applyEffects(sql, task, effects, { now, block, random, sightings, after });
-          if (changed) continue;
+          if (changed && round < MAX_ROUNDS) continue;
           if (!task.closed) await setWake(sql, id, wakeChain, wakeWall);
           return after;
         }

@@ -16,9 +16,12 @@ function tellOutcome(situation: Situation, onChain: ChainTask, draft: Draft): vo
   const { replicates, chain } = situation;
   const winners = replicates.filter((replicate) => isWinner(situation, onChain, replicate));
   const reveal = winners.filter(
-    ({ status, told, wallet }) => status === "CONTRIBUTED" && told !== "REVEAL" && chain.contributions.get(wallet)?.status === "CONTRIBUTED",
+    ({ status, told, wallet }) =>
+      status === "CONTRIBUTED" && told !== "REVEAL" && chain.contributions.get(wallet)?.status === "CONTRIBUTED",
   );
-  const abort = replicates.filter((replicate) => !winners.includes(replicate) && replicate.told !== "ABORT" && !isSettled(replicate.status));
+  const abort = replicates.filter(
+    (replicate) => !winners.includes(replicate) && replicate.told !== "ABORT" && !isSettled(replicate.status),
+  );
   if (reveal.length > 0) draft.add({ kind: "order", order: "REVEAL", wallets: reveal.map(({ wallet }) => wallet), abortCause: undefined });
   if (abort.length > 0) {
     draft.add({ kind: "order", order: "ABORT", wallets: abort.map(({ wallet }) => wallet), abortCause: "CONSENSUS_REACHED" });

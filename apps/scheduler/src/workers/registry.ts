@@ -43,7 +43,10 @@ export async function wakeTasksOf(sql: Sql, wallets: readonly Address[]): Promis
  * SIDE EFFECTS: writes the table workers; a timer while pings wait to be written.
  * @source wire.md 1.2, 1.4
  */
-export function createRegistry(database: Database, deps: { readonly clock: Clock; readonly onError: (thrown: unknown) => void }): WorkerRegistry {
+export function createRegistry(
+  database: Database,
+  deps: { readonly clock: Clock; readonly onError: (thrown: unknown) => void },
+): WorkerRegistry {
   let heard = new Set<Address>();
   let writing: Promise<void> | undefined;
   const closing = new AbortController();
@@ -80,7 +83,9 @@ export function createRegistry(database: Database, deps: { readonly clock: Clock
     async register(wallet, me) {
       const cpus = Math.max(1, Math.min(MAX_TASKS, Math.trunc(me.cpuNb)));
       await database.transaction(async (sql) => {
-        const was = await sql.numbers("SELECT CASE WHEN lost THEN 1 ELSE 0 END AS value FROM workers WHERE wallet = $1 FOR UPDATE", [wallet]);
+        const was = await sql.numbers("SELECT CASE WHEN lost THEN 1 ELSE 0 END AS value FROM workers WHERE wallet = $1 FOR UPDATE", [
+          wallet,
+        ]);
         await sql.run(
           `INSERT INTO workers (wallet, name, os, cpu, cpu_nb, memory_gb, gpu, tee, tdx, max_tasks)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -107,9 +112,9 @@ export function createRegistry(database: Database, deps: { readonly clock: Clock
       heard.add(wallet);
       schedule();
     },
-    computing: (wallet) =>
-      database.rows("SELECT task_id FROM replicates WHERE wallet = $1 AND slot ORDER BY assigned_at", [wallet], TASK),
-    takeRecovering: async (sql, wallet) => (await sql.run("UPDATE workers SET recovering = false WHERE wallet = $1 AND recovering", [wallet])) > 0,
+    computing: (wallet) => database.rows("SELECT task_id FROM replicates WHERE wallet = $1 AND slot ORDER BY assigned_at", [wallet], TASK),
+    takeRecovering: async (sql, wallet) =>
+      (await sql.run("UPDATE workers SET recovering = false WHERE wallet = $1 AND recovering", [wallet])) > 0,
     async close() {
       closing.abort();
       await writing;

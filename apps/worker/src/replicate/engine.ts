@@ -12,11 +12,10 @@ import { Wakeups } from "./wakeups.ts";
 /** Stages whose work costs no stake: they are dropped as soon as the task is over for us. */
 const DROPPABLE: ReadonlySet<Stage> = new Set<Stage>(["DOWNLOAD_APP", "DOWNLOAD_DATA", "COMPUTE"]);
 
-export interface EngineEvents {
-  /** Nothing is left to do for this replicate. */
-  readonly onClosed: (replicate: Replicate) => void;
+export interface EngineOptions {
   /** A contribution of this wallet that this journal did not make. */
   readonly onAlarm: (error: CodedError) => void;
+  readonly backoff: () => Backoff;
 }
 
 /**
@@ -26,17 +25,16 @@ export interface EngineEvents {
  */
 export class ReplicateEngine {
   readonly #ports: Ports;
-  readonly #events: EngineEvents;
-  readonly #backoff: () => Backoff;
+  readonly #options: EngineOptions;
+  readonly #closedListeners = new Set<(replicate: Replicate) => void>();
   readonly #wakeups = new Wakeups();
   readonly #loops = new Map<TaskId, Promise<void>>();
   readonly #stop = new AbortController();
   readonly #unsubscribe: () => void;
 
-  constructor(ports: Ports, events: EngineEvents, backoff: () => Backoff) {
+  constructor(ports: Ports, options: EngineOptions) {
     this.#ports = ports;
-    this.#events = events;
-    this.#backoff = backoff;
+    this.#options = options;
     this.#unsubscribe = ports.pool.onHead(() => this.#wakeups.wakeAll());
   }
 
@@ -60,12 +58,10 @@ export class ReplicateEngine {
     this.#wakeups.wake(replicate.taskId);
   }
 
-  wake(taskId: TaskId): void {
-    this.#wakeups.wake(taskId);
-  }
-
-  get active(): number {
-    return this.#loops.size;
+  /** Called when nothing is left to do for a replicate. */
+  onClosed(listener: (replicate: Replicate) => void): () => void {
+    this.#closedListeners.add(listener);
+    return () => this.#closedListeners.delete(listener);
   }
 
   /** Stops every loop where it stands; what is on disk is enough to go on later. */
@@ -78,7 +74,7 @@ export class ReplicateEngine {
   async #loop(taskId: TaskId): Promise<void> {
     const { journal, log, clock } = this.#ports;
     const signal = this.#stop.signal;
-    const backoff = this.#backoff();
+    const backoff = this.#options.backoff();
     while (!signal.aborted) {
       try {
         const decision = await this.#decide(taskId);
@@ -105,19 +101,23 @@ export class ReplicateEngine {
         return;
       case "stage":
         await this.#runStage(taskId, decision.stage, signal);
-        if (decision.stage === "PURGE") this.#events.onClosed(journal.get(taskId));
+        if (decision.stage === "PURGE") this.#tellClosed(journal.get(taskId));
         return;
       case "wait":
         await this.#wakeups.sleep(taskId, signal);
         return;
       case "alarm": {
-        this.#events.onAlarm(new CodedError("WRK-1305", { taskId }));
+        this.#options.onAlarm(new CodedError("WRK-1305", { taskId }));
         await this.#wakeups.sleep(taskId, signal);
         return;
       }
       default:
         return decision satisfies never;
     }
+  }
+
+  #tellClosed(replicate: Replicate): void {
+    for (const listener of this.#closedListeners) listener(replicate);
   }
 
   async #runStage(taskId: TaskId, stage: Stage, signal: AbortSignal): Promise<void> {

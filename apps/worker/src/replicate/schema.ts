@@ -6,6 +6,7 @@ import type { DatabaseSync } from "node:sqlite";
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE owner (address TEXT NOT NULL);
+  CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE replicate (
     task_id TEXT PRIMARY KEY,
     deal_id TEXT NOT NULL,

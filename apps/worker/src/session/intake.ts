@@ -1,5 +1,5 @@
 import type { Hub } from "@iexec-ts/chain";
-import { type Address, authorizationSigner, chainTime, dealDeadlines, teeFrameworkOf } from "@iexec-ts/poco";
+import { type Address, authorizationSigner, chainTime, dealDeadlines, sameHex, teeFrameworkOf } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import type { Assignment } from "@iexec-ts/wire";
 import type { Journal } from "../replicate/journal.ts";
@@ -14,18 +14,19 @@ import type { Replicate } from "../replicate/replicate.ts";
  */
 export async function takeIn(
   assignment: Assignment,
-  deps: { readonly hub: Hub; readonly journal: Journal; readonly worker: Address },
+  deps: { readonly hub: Hub; readonly journal: Journal; readonly worker: Address; readonly workerpool: Address },
 ): Promise<Replicate> {
   const { authorization } = assignment;
   const taskId = authorization.chainTaskId;
-  const { hub, journal, worker } = deps;
-  if (authorization.workerWallet.toLowerCase() !== worker) {
+  const { hub, journal, worker, workerpool } = deps;
+  if (!sameHex(authorization.workerWallet, worker)) {
     throw new CodedError("WRK-1314", { taskId, holder: authorization.workerWallet });
   }
   const deal = await hub.deal(authorization.dealId);
   if (deal === undefined) throw new CodedError("WRK-1310", { taskId, dealId: authorization.dealId });
   const signer = await authorizationSigner(authorization);
-  if (signer?.toLowerCase() !== deal.workerpool.owner.toLowerCase()) {
+  const ours = sameHex(deal.workerpool.pointer, workerpool);
+  if (!ours || signer === undefined || !sameHex(signer, deal.workerpool.owner)) {
     throw new CodedError("WRK-1306", { taskId, workerpool: deal.workerpool.pointer });
   }
   const category = await hub.category(deal.category);

@@ -98,7 +98,7 @@ export function parseRpcAddress(given: string | { readonly url: string; readonly
   const headers: Record<string, string> = {};
   if (url.username !== "" || url.password !== "") {
     const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-    headers["authorization"] = `Basic ${Buffer.from(pair).toString("base64")}`;
+    headers.authorization = `Basic ${Buffer.from(pair).toString("base64")}`;
     url.username = "";
     url.password = "";
   }

@@ -7,7 +7,6 @@ import type { RpcFault } from "./rpc-fault.ts";
 const EXECUTION_REVERTED = 3;
 const METHOD_NOT_FOUND = -32601;
 const METHOD_NOT_SUPPORTED = -32004;
-const INVALID_PARAMS = -32602;
 const LIMIT_EXCEEDED = -32005;
 const INTERNAL = -32603;
 const RESOURCE_NOT_FOUND = -32001;
@@ -38,6 +37,7 @@ const BEHIND =
 const REVERTED =
   /revert|invalid ?opcode|invalidfeopcode|bad instruction|bad jump|invalid ?jump|stack (?:under|over)flow|stackunderflow|out of gas|outofgas|gas required exceeds allowance|evm error/i;
 const RANGE = /range|too large|too many|exceed|more than|limit|response size|timeout|timed out|up to a/i;
+const TOO_OFTEN = /rate|too many requests|per second|quota|capacity/i;
 const OUT_OF_RANGE = /blockoutofrange|beyond current head|after the latest|invalid block range params/i;
 
 /** What a node's answer to eth_sendRawTransaction means; `unclear` when it may still have taken the transaction. */
@@ -78,11 +78,12 @@ export function isNodeTrouble(fault: RpcFault): boolean {
 
 /** The node does not hold the block that was asked for, or does not know this way of naming a block. */
 export const isBlockMissing = (fault: RpcFault): boolean => fault.code === RESOURCE_NOT_FOUND || BEHIND.test(fault.message);
-export const isBadParameters = (fault: RpcFault): boolean => fault.code === INVALID_PARAMS;
 
 /** eth_getLogs over too many blocks or logs; half the range may pass. */
 export function isRangeLimit(fault: RpcFault): boolean {
-  return !OUT_OF_RANGE.test(fault.message) && (fault.code === LIMIT_EXCEEDED || RANGE.test(fault.message));
+  return (
+    !OUT_OF_RANGE.test(fault.message) && !TOO_OFTEN.test(fault.message) && (fault.code === LIMIT_EXCEEDED || RANGE.test(fault.message))
+  );
 }
 
 /** Why the EVM refused, in words: the contract's own where it gave some. */

@@ -162,7 +162,13 @@ export function outboxConformance({ test, expect }: ConformanceRunner, makeStore
     await store.setState("a", "sent", { at: AT, note: "why" });
     await store.reopen("a", LATER);
     const record = await store.get("a");
-    expect([record?.state, record?.nonce, record?.gas, record?.attempts, record?.note]).toEqual(["waiting", undefined, undefined, [], undefined]);
+    expect([record?.state, record?.nonce, record?.gas, record?.attempts, record?.note]).toEqual([
+      "waiting",
+      undefined,
+      undefined,
+      [],
+      undefined,
+    ]);
     expect(await store.highestNonce()).toBe(undefined);
     await store.addAttempt("b", attempt(5, 2));
     await store.addAttempt("a", attempt(6, 3));

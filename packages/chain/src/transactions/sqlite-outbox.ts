@@ -68,18 +68,16 @@ const recordRow = z.object({
   updated_at: date,
 });
 
-const attemptRow = z
-  .object({ hash: hex, raw: hex, max_fee: amount, max_tip: amount, at: date, cancels: z.number() })
-  .transform(
-    (row): TxAttempt => ({
-      hash: row.hash,
-      raw: row.raw,
-      maxFeePerGas: row.max_fee,
-      maxPriorityFeePerGas: row.max_tip,
-      at: row.at,
-      cancels: row.cancels !== 0,
-    }),
-  );
+const attemptRow = z.object({ hash: hex, raw: hex, max_fee: amount, max_tip: amount, at: date, cancels: z.number() }).transform(
+  (row): TxAttempt => ({
+    hash: row.hash,
+    raw: row.raw,
+    maxFeePerGas: row.max_fee,
+    maxPriorityFeePerGas: row.max_tip,
+    at: row.at,
+    cancels: row.cancels !== 0,
+  }),
+);
 
 /**
  * The outbox of one wallet in an SQLite database, for example the worker's journal. The caller opens it with WAL and synchronous=FULL: then
@@ -161,7 +159,7 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
       together(() => {
         const { seq } = row(id);
         const other = holder.get(attempt.nonce);
-        if (other !== undefined && other["id"] !== id) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
+        if (other !== undefined && other.id !== id) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
         fix.run(attempt.nonce, attempt.gas.toString(), attempt.at.getTime(), seq);
         const { hash, raw, maxFeePerGas, maxPriorityFeePerGas, at, cancels } = attempt;
         insertAttempt.run(seq, hash, raw, maxFeePerGas.toString(), maxPriorityFeePerGas.toString(), at.getTime(), cancels ? 1 : 0);
@@ -171,7 +169,9 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
       together(() => {
         const old = row(id);
         const forgets = state === "waiting" || state === "sent";
-        const kept = forgets ? { hash: undefined, block: undefined, paid: undefined } : { hash: old.mined_hash, block: old.mined_block, paid: old.gas_paid };
+        const kept = forgets
+          ? { hash: undefined, block: undefined, paid: undefined }
+          : { hash: old.mined_hash, block: old.mined_block, paid: old.gas_paid };
         const note = change.note === undefined ? (old.note ?? null) : change.note;
         update.run(
           state,

@@ -1,10 +1,10 @@
-import { CodedError } from "@iexec-ts/service";
 import { execFile } from "node:child_process";
-import { createHash, generateKeyPairSync, privateDecrypt, constants, createDecipheriv, randomBytes } from "node:crypto";
+import { constants, createDecipheriv, createHash, generateKeyPairSync, privateDecrypt, randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { CodedError } from "@iexec-ts/service";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { fromBufferPromise } from "yauzl";
 import { decryptDataset, decryptOpensslDataset } from "./decrypt-dataset.ts";

@@ -1,8 +1,8 @@
-import { CodedError } from "@iexec-ts/service";
 import { createDecipheriv, pbkdf2 } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
+import { CodedError } from "@iexec-ts/service";
 import { writeAll, writeDurably } from "../durable-file.ts";
 import { reasonOf } from "../reason.ts";
 
@@ -29,7 +29,8 @@ export interface DecryptRequest {
 export async function decryptDataset(request: DecryptRequest & { readonly key: string }, signal: AbortSignal): Promise<void> {
   const text = request.key.trim();
   const key = Buffer.from(text, "base64");
-  if (!/^[A-Za-z0-9+/]{43}=$/.test(text) || key.length !== KEY_BYTES) throw new CodedError("PAY-1122", { reason: "not 32 bytes in base64" });
+  if (!/^[A-Za-z0-9+/]{43}=$/.test(text) || key.length !== KEY_BYTES)
+    throw new CodedError("PAY-1122", { reason: "not 32 bytes in base64" });
   await decryptFrom(request, BLOCK_BYTES, signal, async (header) => ({ key, iv: header }));
 }
 

@@ -1,6 +1,6 @@
-import { CodedError } from "@iexec-ts/service";
 import { constants, createCipheriv, createPublicKey, type KeyObject, publicEncrypt, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { CodedError } from "@iexec-ts/service";
 import { writeZip, type ZipFile } from "../output/zip-writer.ts";
 import { reasonOf } from "../reason.ts";
 

@@ -1,7 +1,7 @@
-import { CodedError } from "@iexec-ts/service";
-import ipaddr from "ipaddr.js";
 import { lookup as dnsLookup, type LookupAddress } from "node:dns";
 import { isIP } from "node:net";
+import { CodedError } from "@iexec-ts/service";
+import ipaddr from "ipaddr.js";
 import { Agent, buildConnector } from "undici";
 
 /** Name resolution as a port; the default is the system's. */
@@ -37,10 +37,18 @@ function isInList(address: string, allowed: readonly string[]): boolean {
   });
 }
 
-const bare = (hostname: string): string => hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "").toLowerCase();
+const bare = (hostname: string): string =>
+  hostname
+    .replace(/^\[(.*)\]$/, "$1")
+    .replace(/\.$/, "")
+    .toLowerCase();
 
 /** Decides which addresses a download may connect to. Errors: PAY-1102. */
-export async function allowedAddresses(hostname: string, allowPrivate: readonly string[], resolve: Resolve): Promise<readonly LookupAddress[]> {
+export async function allowedAddresses(
+  hostname: string,
+  allowPrivate: readonly string[],
+  resolve: Resolve,
+): Promise<readonly LookupAddress[]> {
   const host = bare(hostname);
   const family = isIP(host);
   const addresses = family === 0 ? await resolve(host) : [{ address: host, family }];
@@ -54,7 +62,11 @@ export async function allowedAddresses(hostname: string, allowPrivate: readonly 
  * An HTTP agent that resolves a name once, checks the addresses, and connects to one of those it checked; so neither a redirect nor a
  * second answer of the name server can lead inside. The guard runs for every connection, IP literals included.
  */
-export function guardedAgent(options: { readonly allowPrivate: readonly string[]; readonly connectMs: number; readonly resolve: Resolve }): Agent {
+export function guardedAgent(options: {
+  readonly allowPrivate: readonly string[];
+  readonly connectMs: number;
+  readonly resolve: Resolve;
+}): Agent {
   return new Agent({
     connect: (target, callback) => {
       allowedAddresses(target.hostname, options.allowPrivate, options.resolve).then(

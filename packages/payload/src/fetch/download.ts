@@ -1,7 +1,7 @@
-import { type Bytes32, inputFileName } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { type Bytes32, inputFileName } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
 import type { FetchPolicy } from "../api.ts";
 import { hashFile } from "../hash.ts";
 import { printableUrl } from "./dataset-uri.ts";

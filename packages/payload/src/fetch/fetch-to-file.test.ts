@@ -1,5 +1,3 @@
-import { inputFileName } from "@iexec-ts/poco";
-import { CodedError, seededRandom } from "@iexec-ts/service";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
@@ -7,6 +5,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { inputFileName } from "@iexec-ts/poco";
+import { CodedError, seededRandom } from "@iexec-ts/service";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FetchPolicy } from "../api.ts";
 import { downloadDataset, downloadInputFiles } from "./download.ts";
@@ -101,13 +101,28 @@ describe("fetchToFile", () => {
       "PAY-1106",
       { maxBytes: 10 },
     ],
-    ["a body cut short", (_, response) => void response.writeHead(200, { "content-length": "100" }).write("x", () => response.destroy()), "PAY-1103", {}],
+    [
+      "a body cut short",
+      (_, response) => void response.writeHead(200, { "content-length": "100" }).write("x", () => response.destroy()),
+      "PAY-1103",
+      {},
+    ],
     ["a silent server", () => undefined, "PAY-1105", { idleMs: 100 }],
     ["a drip of bytes", (_, response) => void drip(response), "PAY-1105", { totalMs: 400 }],
     ["an endless circle", (request, response) => response.writeHead(302, { location: request.url ?? "/" }).end(), "PAY-1107", {}],
     ["a redirect to a file", (_, response) => response.writeHead(302, { location: "file:///etc/hostname" }).end(), "PAY-1101", {}],
-    ["a redirect to the metadata service", (_, response) => response.writeHead(302, { location: "http://169.254.169.254/" }).end(), "PAY-1102", {}],
-    ["a redirect to an IPv4-mapped loopback", (_, response) => response.writeHead(302, { location: "http://[::ffff:10.0.0.1]/" }).end(), "PAY-1102", {}],
+    [
+      "a redirect to the metadata service",
+      (_, response) => response.writeHead(302, { location: "http://169.254.169.254/" }).end(),
+      "PAY-1102",
+      {},
+    ],
+    [
+      "a redirect to an IPv4-mapped loopback",
+      (_, response) => response.writeHead(302, { location: "http://[::ffff:10.0.0.1]/" }).end(),
+      "PAY-1102",
+      {},
+    ],
   ])("refuses %s", async (_name, handler, expected, limits) => {
     const url = await serve(handler);
     expect(await code(fetchToFile(url, join(dir, "a"), policy(limits), never))).toBe(expected);
@@ -249,10 +264,12 @@ describe("downloadInputFiles", () => {
     expect(await code(downloadInputFiles(both, dir, policy(), never, { maxTotalBytes: 60 }, quick))).toBe("PAY-1112");
   });
 
-  test.each(["https://example.com/a b", "/ipfs/QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o", "https://example.com/%zz", "https://example.com/a\nb"])(
-    "refuses %j as Java does",
-    async (url) => {
-      expect(await code(downloadInputFiles([url], dir, policy({}, { gateways: ["http://127.0.0.1:1"] }), never, {}, quick))).toBe("PAY-1101");
-    },
-  );
+  test.each([
+    "https://example.com/a b",
+    "/ipfs/QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o",
+    "https://example.com/%zz",
+    "https://example.com/a\nb",
+  ])("refuses %j as Java does", async (url) => {
+    expect(await code(downloadInputFiles([url], dir, policy({}, { gateways: ["http://127.0.0.1:1"] }), never, {}, quick))).toBe("PAY-1101");
+  });
 });

@@ -1,7 +1,7 @@
-import type { Bytes32 } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, type Random, systemClock, systemRandom } from "@iexec-ts/service";
 import { type FileHandle, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Bytes32 } from "@iexec-ts/poco";
+import { backoff, type Clock, CodedError, type Random, systemClock, systemRandom } from "@iexec-ts/service";
 import { type Agent, type Dispatcher, request } from "undici";
 import type { FetchPolicy, FetchToFile } from "../api.ts";
 import { writeAll, writeDurably } from "../durable-file.ts";
@@ -76,7 +76,8 @@ export async function fetchVerified(
           });
         } catch (thrown) {
           signal.throwIfAborted();
-          if (total.aborted) throw new CodedError("PAY-1105", { url: printableUrl(url), limit: "total", ms: limits.totalMs }, { cause: thrown });
+          if (total.aborted)
+            throw new CodedError("PAY-1105", { url: printableUrl(url), limit: "total", ms: limits.totalMs }, { cause: thrown });
           failure = preferred(failure, normalise(thrown, url, target, policy));
           if (failure.code === "PAY-1111") throw failure;
           if (!mayRetry(thrown, failure) || attempt >= limits.tries) break;
@@ -95,7 +96,8 @@ export async function fetchVerified(
 const preferred = (before: CodedError | undefined, now: CodedError): CodedError => (before?.code === "PAY-1109" ? before : now);
 
 const mayRetry = (thrown: unknown, failure: CodedError): boolean =>
-  failure.retry === "retry" && !(thrown instanceof CodedError && thrown.code === "PAY-1104" && !isPassingStatus(Number(thrown.args.status)));
+  failure.retry === "retry" &&
+  !(thrown instanceof CodedError && thrown.code === "PAY-1104" && !isPassingStatus(Number(thrown.args.status)));
 
 const isPassingStatus = (status: number): boolean => status >= 500 || status === 429 || status === 408;
 
@@ -159,7 +161,13 @@ async function fetchOnce(
   }
 }
 
-async function store(response: Dispatcher.ResponseData, url: string, file: FileHandle, target: string, maxBytes: number): Promise<Download> {
+async function store(
+  response: Dispatcher.ResponseData,
+  url: string,
+  file: FileHandle,
+  target: string,
+  maxBytes: number,
+): Promise<Download> {
   const announced = Number(response.headers["content-length"] ?? 0);
   const tooLarge = (): CodedError => new CodedError("PAY-1106", { url: printableUrl(url), limit: maxBytes });
   if (announced > maxBytes) {

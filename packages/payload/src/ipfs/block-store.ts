@@ -1,11 +1,11 @@
-import { CodedError } from "@iexec-ts/service";
-import { FsBlockstore } from "blockstore-fs";
-import { NextToLast } from "blockstore-fs/sharding";
-import type { CID } from "multiformats/cid";
-import { equals } from "multiformats/bytes";
 import { createHash } from "node:crypto";
 import { open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { CodedError } from "@iexec-ts/service";
+import { FsBlockstore } from "blockstore-fs";
+import { NextToLast } from "blockstore-fs/sharding";
+import { equals } from "multiformats/bytes";
+import type { CID } from "multiformats/cid";
 import { syncDirectory } from "../durable-file.ts";
 import { reasonOf, systemCode } from "../reason.ts";
 

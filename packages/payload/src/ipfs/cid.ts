@@ -8,7 +8,8 @@ const SHA2_256 = 0x12;
 /** Parses a CID of the kinds this store holds: dag-pb or raw, sha2-256. Errors: PAY-1301. */
 export function parseCid(text: string): CID {
   const cid = tryParse(text);
-  const known = cid !== undefined && (cid.code === DAG_PB || cid.code === RAW) && cid.multihash.code === SHA2_256 && cid.multihash.size === 32;
+  const known =
+    cid !== undefined && (cid.code === DAG_PB || cid.code === RAW) && cid.multihash.code === SHA2_256 && cid.multihash.size === 32;
   if (!known) throw new CodedError("PAY-1301", { cid: text.slice(0, 100) });
   return cid;
 }

@@ -6,7 +6,10 @@ import { parseCid } from "./cid.ts";
 const FOREVER = "public, max-age=29030400, immutable";
 
 /** The part of a file a `Range` header asks for: inclusive bounds, `unsatisfiable`, or undefined for the whole file. */
-export function parseRange(header: string | undefined, size: number): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
   if (match === null) return undefined;
   const [, first = "", last = ""] = match;
@@ -48,8 +51,12 @@ export function registerIpfsGateway(app: HttpApp, store: IpfsStore): void {
 const STATUS_OF: Readonly<Record<string, number>> = { "PAY-1301": 400, "PAY-1302": 404, "PAY-1303": 416, "PAY-1304": 502 };
 
 async function refuse(reply: FastifyReply, error: CodedError): Promise<FastifyReply> {
-  const headers = { "cache-control": "no-store", "access-control-allow-origin": "*" };
-  return await reply.code(STATUS_OF[error.code] ?? 500).headers(headers).send({ code: error.code, message: error.message, fix: error.fix });
+  const headers = { "cache-control": "no-store", "access-control-allow-origin": "*", "content-type": "application/json" };
+  for (const name of ["etag", "content-disposition", "content-length"]) reply.removeHeader(name);
+  return await reply
+    .code(STATUS_OF[error.code] ?? 500)
+    .headers(headers)
+    .send({ code: error.code, message: error.message, fix: error.fix });
 }
 
 async function sendBlock(store: IpfsStore, cid: string, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -71,7 +78,7 @@ async function sendFile(store: IpfsStore, cid: string, request: FastifyRequest, 
   const ifRange = request.headers["if-range"];
   const range = ifRange === undefined || ifRange === etag ? parseRange(request.headers.range, file.bytes) : undefined;
   if (range === "unsatisfiable") {
-    reply.header("content-range", `bytes */${file.bytes}`).removeHeader("etag");
+    reply.header("content-range", `bytes */${file.bytes}`);
     throw new CodedError("PAY-1303", { range: request.headers.range, cid, bytes: file.bytes });
   }
   const length = range === undefined ? file.bytes : range.end - range.start + 1;

@@ -67,7 +67,12 @@ describe.each(Object.keys(makers))("an IPFS store: %s", (name) => {
     const pieces = Array.from({ length: 31 }, (_, at) => file.subarray(at * 100_000, (at + 1) * 100_000));
     expect((await opened.store.add(bytesOf(...pieces))).cid).toBe(cid);
     expect((await buffer(opened.store.get(cid))).equals(file)).toBe(true);
-    for (const [start, end] of [[0, 0], [262_143, 262_144], [1_000_000, 2_999_999], [3_000_000, 3_000_000]] as const) {
+    for (const [start, end] of [
+      [0, 0],
+      [262_143, 262_144],
+      [1_000_000, 2_999_999],
+      [3_000_000, 3_000_000],
+    ] as const) {
       expect((await buffer(opened.store.get(cid, { start, end }))).equals(file.subarray(start, end + 1))).toBe(true);
     }
     expect((await buffer(opened.store.get(cid, { start: 2_999_990 }))).equals(file.subarray(2_999_990))).toBe(true);
@@ -79,15 +84,22 @@ describe.each(Object.keys(makers))("an IPFS store: %s", (name) => {
     expect(await codeOf(buffer(opened.store.get(ABSENT)))).toBe("PAY-1302");
   });
 
-  test.each(["", "hello", "../../etc/passwd", "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5", "bafkqaaa"])("refuses %j as a CID", async (cid) => {
-    expect(await codeOf(opened.store.stat(cid))).toBe("PAY-1301");
-    expect(await codeOf(opened.store.block(cid))).toBe("PAY-1301");
-  });
+  test.each(["", "hello", "../../etc/passwd", "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5", "bafkqaaa"])(
+    "refuses %j as a CID",
+    async (cid) => {
+      expect(await codeOf(opened.store.stat(cid))).toBe("PAY-1301");
+      expect(await codeOf(opened.store.block(cid))).toBe("PAY-1301");
+    },
+  );
 
   test("blocks have the hash of their name", async () => {
     await opened.store.add(bytesOf("hello world\n"));
     const block = await opened.store.block(HELLO);
-    expect(createHash("sha256").update(block ?? "").digest("hex")).toBe("46d44814b9c5af141c3aaab7c05dc5e844ead5f91f12858b021eba45768b4c0e");
+    expect(
+      createHash("sha256")
+        .update(block ?? "")
+        .digest("hex"),
+    ).toBe("46d44814b9c5af141c3aaab7c05dc5e844ead5f91f12858b021eba45768b4c0e");
   });
 
   test("a failing source fails the add with its own error", async () => {

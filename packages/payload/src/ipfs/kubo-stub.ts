@@ -8,7 +8,8 @@ export async function startKuboStub(store: IpfsStore): Promise<{ readonly url: s
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? "/", "http://stub");
     const argument = (url.searchParams.get("arg") ?? "").replace("/ipfs/", "");
-    const json = (status: number, body: unknown): void => void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    const json = (status: number, body: unknown): void =>
+      void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     try {
       switch (request.method === "POST" ? url.pathname : "") {
         case "/api/v0/add": {
@@ -18,7 +19,9 @@ export async function startKuboStub(store: IpfsStore): Promise<{ readonly url: s
         }
         case "/api/v0/files/stat": {
           const found = await store.stat(argument);
-          return found === undefined ? json(500, { Message: "not found", Code: 0, Type: "error" }) : json(200, { Hash: argument, Size: found.bytes, Local: true });
+          return found === undefined
+            ? json(500, { Message: "not found", Code: 0, Type: "error" })
+            : json(200, { Hash: argument, Size: found.bytes, Local: true });
         }
         case "/api/v0/cat": {
           if ((await store.stat(argument)) === undefined) return json(500, { Message: "not found", Code: 0, Type: "error" });

@@ -1,11 +1,11 @@
-import { CodedError } from "@iexec-ts/service";
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
+import { CodedError } from "@iexec-ts/service";
 import { Agent, type Dispatcher, request } from "undici";
 import { z } from "zod";
 import type { IpfsStore } from "../api.ts";
-import { reasonOf } from "../reason.ts";
 import { printableUrl } from "../fetch/dataset-uri.ts";
+import { reasonOf } from "../reason.ts";
 import { parseCid } from "./cid.ts";
 
 const MAX_ANSWER_BYTES = 1 << 20;
@@ -30,7 +30,8 @@ export function createKuboIpfs(options: KuboOptions): IpfsStore {
   const base = options.apiUrl.replace(/\/+$/, "");
   const idleMs = options.idleMs ?? 60_000;
   const agent = new Agent({ headersTimeout: idleMs, bodyTimeout: idleMs });
-  const failed = (reason: string, cause?: unknown): CodedError => new CodedError("PAY-1304", { url: printableUrl(base), reason }, { cause });
+  const failed = (reason: string, cause?: unknown): CodedError =>
+    new CodedError("PAY-1304", { url: printableUrl(base), reason }, { cause });
 
   const call = async (
     command: string,

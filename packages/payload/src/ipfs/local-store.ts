@@ -1,12 +1,12 @@
-import { decode } from "@ipld/dag-pb";
+import { mkdir } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { CodedError } from "@iexec-ts/service";
+import { decode } from "@ipld/dag-pb";
 import { UnixFS } from "ipfs-unixfs";
 import { exporter } from "ipfs-unixfs-exporter";
 import { importer } from "ipfs-unixfs-importer";
 import { fixedSize } from "ipfs-unixfs-importer/chunker";
 import { balanced } from "ipfs-unixfs-importer/layout";
-import { mkdir } from "node:fs/promises";
-import { Readable } from "node:stream";
 import type { CID } from "multiformats/cid";
 import type { IpfsStore } from "../api.ts";
 import { reasonOf } from "../reason.ts";
@@ -33,7 +33,7 @@ export async function openIpfsStore(options: { readonly dir: string }): Promise<
   }
   return {
     add: (source, signal) => add(blocks, source, signal),
-    stat: (cid) => stat(blocks, parseCid(cid)),
+    stat: async (cid) => await stat(blocks, parseCid(cid)),
     get: (cid, range) => Readable.from(content(blocks, parseCid(cid), range), { objectMode: false, highWaterMark: CHUNK_BYTES }),
     block: async (cid) => {
       const parsed = parseCid(cid);

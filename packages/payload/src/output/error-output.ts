@@ -1,3 +1,5 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import {
   COMPUTED_JSON,
   type ContributedFailure,
@@ -7,8 +9,6 @@ import {
   formatComputedFile,
 } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
-import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { writeDurably } from "../durable-file.ts";
 import { reasonOf } from "../reason.ts";
 
@@ -26,7 +26,9 @@ export async function fabricateErrorOutput(dir: string, cause: ContributedFailur
     await rm(dir, { recursive: true, force: true });
     await mkdir(dir, { recursive: true });
     await writeDurably(join(dir, "error.txt"), (file) => file.writeFile(errorResultText(cause, version)));
-    await writeDurably(join(dir, COMPUTED_JSON), (file) => file.writeFile(formatComputedFile({ deterministicOutputPath: ERROR_RESULT_PATH })));
+    await writeDurably(join(dir, COMPUTED_JSON), (file) =>
+      file.writeFile(formatComputedFile({ deterministicOutputPath: ERROR_RESULT_PATH })),
+    );
   } catch (thrown) {
     throw new CodedError("PAY-1215", { file: dir, reason: reasonOf(thrown) }, { cause: thrown });
   }

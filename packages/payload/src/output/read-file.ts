@@ -1,6 +1,6 @@
-import { CodedError } from "@iexec-ts/service";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { CodedError } from "@iexec-ts/service";
 import { systemCode } from "../reason.ts";
 import { printableName } from "./names.ts";
 import { type TreeFile, unreadable } from "./walk.ts";

@@ -26,10 +26,15 @@ const addGood = (zip: ZipFile): void => {
 /** An archive with names no honest writer takes. */
 async function named(...names: string[]): Promise<string> {
   const path = join(await mkdtemp(join(tmpdir(), "payload-")), "r.zip");
-  await writeZip(path, names.map((name) => ({ name, open: () => [Buffer.from("x")] })), never);
+  await writeZip(
+    path,
+    names.map((name) => ({ name, open: () => [Buffer.from("x")] })),
+    never,
+  );
   return path;
 }
-const read = (path: string, limits = {}): ReturnType<typeof readResultZip> => readResultZip(path, { ...LIMITS, ...limits }, NO_CALLBACK, never);
+const read = (path: string, limits = {}): ReturnType<typeof readResultZip> =>
+  readResultZip(path, { ...LIMITS, ...limits }, NO_CALLBACK, never);
 
 test("another writer's archive, with folders and stored entries", async () => {
   const path = await zipped((zip) => {

@@ -67,7 +67,8 @@ async function readAll(zip: ZipFile, limits: OutputLimits, callback: Address, si
       if (bytes > limits.fileBytes) throw new CodedError("PAY-1208", { path: printableName(path), limit: limits.fileBytes });
       if (total + bytes > limits.totalBytes) throw new CodedError("PAY-1209", { limit: limits.totalBytes });
       if (path === COMPUTED_JSON) {
-        if (bytes > limits.computedJsonBytes) throw new CodedError("PAY-1212", { reason: `it is larger than ${limits.computedJsonBytes} bytes` });
+        if (bytes > limits.computedJsonBytes)
+          throw new CodedError("PAY-1212", { reason: `it is larger than ${limits.computedJsonBytes} bytes` });
         kept.push(part);
       }
       hash.update(part);

@@ -14,7 +14,11 @@ const run = promisify(execFile);
 const GREETING = "Hello, iExec!\n";
 
 /** Seals, and checks that whoever receives the zip computes the same digest. */
-async function digest(files: Record<string, string>, options: Parameters<typeof seal>[1] = {}, prepare?: (outDir: string) => Promise<unknown>) {
+async function digest(
+  files: Record<string, string>,
+  options: Parameters<typeof seal>[1] = {},
+  prepare?: (outDir: string) => Promise<unknown>,
+) {
   const tree = await makeTree(files);
   await prepare?.(tree.outDir);
   const sealed = await seal(tree, options);
@@ -33,9 +37,20 @@ describe("digest vectors", () => {
   });
 
   test("V2 folder", async () => {
-    const det = { ".hidden": "h", "10.txt": "10", "9.txt": "9", "B.txt": "B", "a.txt": "a", empty: "", "sub/nested.txt": "n", "é.txt": "e" };
+    const det = {
+      ".hidden": "h",
+      "10.txt": "10",
+      "9.txt": "9",
+      "B.txt": "B",
+      "a.txt": "a",
+      empty: "",
+      "sub/nested.txt": "n",
+      "é.txt": "e",
+    };
     const files = Object.fromEntries(Object.entries(det).map(([name, content]) => [`det/${name}`, content]));
-    expect(await digest({ ...computed("/iexec_out/det"), ...files })).toBe("0x19a981ea48ae8f65686940db8e4327bb2b726840a6b99e706fe051e63bd8250d");
+    expect(await digest({ ...computed("/iexec_out/det"), ...files })).toBe(
+      "0x19a981ea48ae8f65686940db8e4327bb2b726840a6b99e706fe051e63bd8250d",
+    );
   });
 
   test("V2b order of UTF-16 units", async () => {
@@ -91,7 +106,13 @@ describe("digest vectors", () => {
 
 describe("the zip", () => {
   test("depends on names and contents only, and unzip opens it", async () => {
-    const files = { ...computed("/iexec_out/b"), b: GREETING, "a/c.txt": "x".repeat(300_000), "a/\u00e9.txt": "", random: createHash("sha512").update("x").digest() };
+    const files = {
+      ...computed("/iexec_out/b"),
+      b: GREETING,
+      "a/c.txt": "x".repeat(300_000),
+      "a/\u00e9.txt": "",
+      random: createHash("sha512").update("x").digest(),
+    };
     const trees = [await makeTree(files), await makeTree(files)];
     const [first, second] = await Promise.all(
       trees.map(async (tree, at) => {
@@ -108,7 +129,15 @@ describe("the zip", () => {
 
     const target = join(first.tree.root, "unzipped");
     await run("unzip", ["-q", join(first.tree.root, "iexec_out.zip"), "-d", target], { env: { ...process.env, LC_ALL: "C.UTF-8" } });
-    expect((await readdir(target, { recursive: true })).sort()).toEqual(["a", "a/c.txt", "a/\u00e9.txt", "b", "computed.json", "random", "stderr.txt"]);
+    expect((await readdir(target, { recursive: true })).sort()).toEqual([
+      "a",
+      "a/c.txt",
+      "a/\u00e9.txt",
+      "b",
+      "computed.json",
+      "random",
+      "stderr.txt",
+    ]);
     expect(await readFile(join(target, "b"), "utf8")).toBe(GREETING);
     expect((await readFile(join(target, "random"))).equals(files.random)).toBe(true);
     await run("unzip", ["-tq", join(first.tree.root, "iexec_out.zip")]);
@@ -191,14 +220,26 @@ describe("hostile trees", () => {
     ["H08 a backslash name", "PAY-1204", (out) => writeFile(join(out, "..\\..\\x"), "")],
     ["H08 a drive letter", "PAY-1204", (out) => writeFile(join(out, "C:x"), "")],
     ["H15 a newline name", "PAY-1204", (out) => writeFile(join(out, "a\nb"), "")],
-    ["H15 invalid UTF-8", "PAY-1204", (out) => open(Buffer.concat([Buffer.from(`${out}/`), Buffer.from([0x62, 0xff])]), "w").then((file) => file.close())],
+    [
+      "H15 invalid UTF-8",
+      "PAY-1204",
+      (out) => open(Buffer.concat([Buffer.from(`${out}/`), Buffer.from([0x62, 0xff])]), "w").then((file) => file.close()),
+    ],
     ["H15 a file name of 32 units", "PAY-1201", (out) => writeFile(join(out, "x".repeat(32)), "")],
     ["H15 a file name of 16 astral characters", "PAY-1201", (out) => writeFile(join(out, "\u{1f600}".repeat(16)), "")],
-    ["H09 a sparse terabyte", "PAY-1208", async (out) => {
-      await writeFile(join(out, "sparse"), "");
-      await truncate(join(out, "sparse"), 1_000_000_000_000);
-    }],
-    ["H09 many large files", "PAY-1209", (out) => Promise.all(["a", "b", "c"].map((name) => writeFile(join(out, name), Buffer.alloc(900_000))))],
+    [
+      "H09 a sparse terabyte",
+      "PAY-1208",
+      async (out) => {
+        await writeFile(join(out, "sparse"), "");
+        await truncate(join(out, "sparse"), 1_000_000_000_000);
+      },
+    ],
+    [
+      "H09 many large files",
+      "PAY-1209",
+      (out) => Promise.all(["a", "b", "c"].map((name) => writeFile(join(out, name), Buffer.alloc(900_000)))),
+    ],
     ["H10 many files", "PAY-1205", (out) => Promise.all(Array.from({ length: 100 }, (_, at) => writeFile(join(out, `f${at}`), "")))],
     ["H10 deep folders", "PAY-1206", (out) => mkdir(join(out, ..."abcdefghi"), { recursive: true })],
     ["a long path", "PAY-1207", (out) => mkdir(join(out, "x".repeat(200), "y".repeat(100)), { recursive: true })],

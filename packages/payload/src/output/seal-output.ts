@@ -29,7 +29,13 @@ export const sealOutput: SealOutput = async ({ outDir, zipPath, callback, limits
   const tree = await walkOutput(outDir, limits, signal);
   const computed = await readComputed(tree, limits);
   const contents = overlay(tree, computed, { "stdout.txt": extras.stdout, "stderr.txt": extras.stderr }, limits);
-  const determinism = determinismOf({ computed, callback, callbackBytes: limits.callbackBytes, files: [...contents.keys()], folders: tree.folders });
+  const determinism = determinismOf({
+    computed,
+    callback,
+    callbackBytes: limits.callbackBytes,
+    files: [...contents.keys()],
+    folders: tree.folders,
+  });
 
   const wanted = new Set(hashedPaths(determinism));
   const hashes = new Map<string, Bytes32>();
@@ -52,7 +58,8 @@ async function readComputed(tree: Tree, limits: OutputLimits): Promise<Buffer> {
     if (tree.folders.has(COMPUTED_JSON)) throw new CodedError("PAY-1212", { reason: "it is a folder" });
     throw new CodedError("PAY-1211");
   }
-  if (file.bytes > limits.computedJsonBytes) throw new CodedError("PAY-1212", { reason: `it is larger than ${limits.computedJsonBytes} bytes` });
+  if (file.bytes > limits.computedJsonBytes)
+    throw new CodedError("PAY-1212", { reason: `it is larger than ${limits.computedJsonBytes} bytes` });
   return await readWholeTreeFile(file);
 }
 
@@ -64,7 +71,8 @@ function overlay(tree: Tree, computed: Buffer, extras: Readonly<Record<string, s
   for (const file of tree.files.values()) total += file.bytes;
   for (const [name, text] of Object.entries(extras)) {
     if (text === undefined || text === "") continue;
-    if (tree.folders.has(name)) throw new CodedError("PAY-1204", { name: printableName(name), reason: "a folder has the name of a file the worker adds" });
+    if (tree.folders.has(name))
+      throw new CodedError("PAY-1204", { name: printableName(name), reason: "a folder has the name of a file the worker adds" });
     const bytes = Buffer.from(text, "utf8");
     if (bytes.byteLength > limits.fileBytes) throw new CodedError("PAY-1208", { path: printableName(name), limit: limits.fileBytes });
     total += bytes.byteLength - (tree.files.get(name)?.bytes ?? 0);

@@ -1,8 +1,8 @@
-import type { Address } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { Address } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
 import type { OutputExtras, OutputLimits } from "../api.ts";
 import { sealOutput } from "./seal-output.ts";
 
@@ -21,7 +21,9 @@ export const LIMITS: OutputLimits = {
 };
 
 /** A fresh folder with an output tree in it. */
-export async function makeTree(files: Readonly<Record<string, string | Buffer>>): Promise<{ readonly root: string; readonly outDir: string }> {
+export async function makeTree(
+  files: Readonly<Record<string, string | Buffer>>,
+): Promise<{ readonly root: string; readonly outDir: string }> {
   const root = await mkdtemp(join(tmpdir(), "payload-"));
   const outDir = join(root, "iexec_out");
   await mkdir(outDir);

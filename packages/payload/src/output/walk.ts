@@ -1,7 +1,7 @@
-import { CodedError } from "@iexec-ts/service";
-import { type BigIntStats, type Dir } from "node:fs";
+import type { BigIntStats, Dir } from "node:fs";
 import { lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
+import { CodedError } from "@iexec-ts/service";
 import type { OutputLimits } from "../api.ts";
 import { reasonOf } from "../reason.ts";
 import { checkName, printableName } from "./names.ts";

@@ -1,9 +1,9 @@
-import { CodedError } from "@iexec-ts/service";
-import type { Bytes32 } from "@iexec-ts/poco";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { crc32, createDeflateRaw, deflateRaw } from "node:zlib";
+import type { Bytes32 } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
 import { writeAll, writeDurably } from "../durable-file.ts";
 import { finishHash, sha256 } from "../hash.ts";
 
@@ -22,6 +22,9 @@ export interface ZipFile {
 const compress = promisify(deflateRaw);
 const DEFLATE = 8;
 const VERSION_NEEDED = 20;
+/** Made on Unix: with any other value Info-ZIP reads UTF-8 names wrongly, and it then needs a mode. */
+const MADE_BY = (3 << 8) | VERSION_NEEDED;
+const PLAIN_FILE = 0o100644 * 0x1_0000;
 /** Sizes follow the data; names are UTF-8. */
 const FLAGS = 0x0808;
 /** 1980-01-01 00:00, the first moment of DOS time. */
@@ -34,8 +37,8 @@ const STORED_BLOCK_BYTES = 0xffff;
 const WORTH_COMPRESSING = 0.97;
 
 /**
- * Writes a zip that depends on names and contents only: entries in the given order, one fixed date, no modes, no extra fields. This is
- * the shape of the Java worker's zip: files only, deflate, version 2.0, flags 0x0808.
+ * Writes a zip that depends on names and contents only: entries in the given order, one fixed date, one mode, no extra fields. As the
+ * Java worker's zip: files only, deflate, version 2.0, flags 0x0808.
  * Content that does not shrink is put into stored deflate blocks at the speed of the disk.
  * Errors: PAY-1217; whatever reading an entry throws.
  *
@@ -172,7 +175,7 @@ function dataDescriptor(crc: number, compressed: number, size: number): Buffer {
 function centralRecord(entry: Written): Buffer {
   const record = Buffer.alloc(46);
   record.writeUInt32LE(0x02014b50, 0);
-  record.writeUInt16LE(VERSION_NEEDED, 4);
+  record.writeUInt16LE(MADE_BY, 4);
   record.writeUInt16LE(VERSION_NEEDED, 6);
   record.writeUInt16LE(FLAGS, 8);
   record.writeUInt16LE(DEFLATE, 10);
@@ -181,6 +184,7 @@ function centralRecord(entry: Written): Buffer {
   record.writeUInt32LE(entry.compressed, 20);
   record.writeUInt32LE(entry.size, 24);
   record.writeUInt16LE(entry.name.byteLength, 28);
+  record.writeUInt32LE(PLAIN_FILE, 38);
   record.writeUInt32LE(entry.offset, 42);
   return Buffer.concat([record, entry.name]);
 }

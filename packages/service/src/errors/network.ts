@@ -86,4 +86,34 @@ export const NETWORK_ERRORS = {
     fix: "Start it before the proxy.",
     retry: "environment",
   },
+  "NET-2001": {
+    message: "This host has {cpus} CPU; the network needs at least 2",
+    cause: "Workers, services and the chain share this machine, and a worker keeps one CPU for itself.",
+    fix: "Give the host, container or virtual machine at least 2 CPUs.",
+    retry: "operator",
+  },
+  "NET-2002": {
+    message: "Only {free} MiB are free in {path}; {needed} MiB are needed",
+    cause: "Images, results, the database and IPFS need room.",
+    fix: "Free some disk, or set TMPDIR to a folder on a larger one.",
+    retry: "environment",
+  },
+  "NET-2003": {
+    message: "The Docker Engine does not answer at {socket}: {reason}",
+    cause: "Docker is not installed, not running, or this user may not use its socket.",
+    fix: "Debian and Ubuntu: `apt-get install docker.io` as root, then `systemctl start docker`; elsewhere start Docker Desktop.",
+    retry: "environment",
+  },
+  "NET-2004": {
+    message: "Port {port}, meant for the {name}, is already in use",
+    cause: "Another program, or an earlier run that was not stopped, listens on this port.",
+    fix: "Stop that program, or choose another port with {flag} (0 picks a free one).",
+    retry: "operator",
+  },
+  "NET-2005": {
+    message: "The demo did not end as it should: {reason}",
+    cause: "A task was not completed, or what was found at its end does not agree with the chain.",
+    fix: "Run again with --log-level info and read what the services say.",
+    retry: "bug",
+  },
 } as const satisfies Record<string, ErrorDescriptor>;

@@ -20,12 +20,6 @@ export const SCHEDULER_ERRORS = {
     fix: "Run a Postgres of your own and set DATABASE_URL.",
     retry: "operator",
   },
-  "SCH-1104": {
-    message: "The transaction outbox has no record {id}",
-    cause: "Rows of the outbox were removed while the scheduler was running.",
-    fix: "Restore the database from a backup; never delete rows of the outbox by hand.",
-    retry: "bug",
-  },
   "SCH-1201": {
     message: "The wallet {wallet} does not own the workerpool {workerpool}; its owner is {owner}",
     cause: "The contracts accept authorizations and finalizations only from the owner of the workerpool.",

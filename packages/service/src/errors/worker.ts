@@ -127,6 +127,12 @@ export const WORKER_ERRORS = {
     fix: "Ask the workerpool's operator; the task was not started.",
     retry: "protocol",
   },
+  "WRK-1315": {
+    message: "Nonce {nonce} of this wallet was used by a transaction this worker did not send (intent {intent})",
+    cause: "Another worker or program uses the same wallet.",
+    fix: "Stop whatever else uses this wallet: N workers need N wallets. What was pending is signed again.",
+    retry: "operator",
+  },
   "WRK-1501": {
     message: "The result of task {taskId} could not be stored at {url}: {reason}",
     cause: "The result proxy did not answer, or answered an error.",

@@ -78,7 +78,8 @@ const codeOf = async (run: () => unknown): Promise<string> => {
   return "none";
 };
 
-describe("vectors", () => {
+// Full-strength derivations: seconds of both cores when the machine is busy.
+describe("vectors", { timeout: 240_000 }, () => {
   test.each([
     ["scrypt", SCRYPT, "testpassword", KEY],
     ["pbkdf2", PBKDF2, "testpassword", KEY],

@@ -1,5 +1,16 @@
 import { type ChainTime, chainTime } from "@iexec-ts/poco";
-import { createTestClient, type HDAccount, type Hex, http, type PublicClient, type TestClient } from "viem";
+import {
+  type Address,
+  createTestClient,
+  encodeAbiParameters,
+  type HDAccount,
+  type Hex,
+  http,
+  keccak256,
+  numberToHex,
+  type PublicClient,
+  type TestClient,
+} from "viem";
 import { testAccount } from "./accounts.ts";
 import { type AnvilOptions, startAnvil } from "./anvil.ts";
 import { type Assets, assetsOf } from "./assets.ts";
@@ -35,6 +46,8 @@ export interface LocalChain extends PocoDeployment, Ledger, Assets, Trade, Work 
   increaseTime(seconds: number): Promise<void>;
   /** The next block, whoever causes it, has exactly this timestamp. */
   setNextTime(time: bigint): Promise<void>;
+  /** SIDE EFFECTS: gives a worker this score, as if it had earned it. */
+  setScore(worker: Address, score: bigint): Promise<void>;
   /** SIDE EFFECTS: mines. More than a few hundred blocks are slow: move the time instead. */
   mine(blocks?: number): Promise<void>;
   /** Idempotent. */
@@ -79,7 +92,15 @@ export async function startLocalChain(options: LocalChainOptions = {}, signal?: 
       await test.mine({ blocks: 1 });
     },
     setNextTime: (time) => test.setNextBlockTimestamp({ timestamp: time }),
+    setScore: (worker, score) =>
+      test.setStorageAt({ address: deployment.hub, index: scoreSlot(worker), value: numberToHex(score, { size: 32 }) }),
     mine: (blocks = 1) => test.mine({ blocks }),
     stop: () => node.stop(),
   };
 }
+
+/** @source PocoStorageLib: m_workerScores is at offset 18; chain.md 9 */
+const WORKER_SCORES = 0x5862653c6982c162832160cf30593645e8487b257e44d77cdd6b51eee2651b00n + 18n;
+
+const scoreSlot = (worker: Address): Hex =>
+  keccak256(encodeAbiParameters([{ type: "address" }, { type: "uint256" }], [worker, WORKER_SCORES]));

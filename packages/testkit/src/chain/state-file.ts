@@ -50,14 +50,18 @@ export function chainState(options: { readonly chainId: number; readonly native:
   const key = `poco-${contractPackageVersion()}-${options.native ? "native" : "token"}-${options.chainId}-f${FORMAT}`;
   const earlier = inThisProcess.get(key);
   if (earlier !== undefined) return earlier;
-  const state = findOrCreate(key, options);
+  const state = cacheFolder().then((folder) => findOrCreate(folder, key, options));
   inThisProcess.set(key, state);
   state.catch(() => inThisProcess.delete(key));
   return state;
 }
 
-async function findOrCreate(key: string, options: { readonly chainId: number; readonly native: boolean }): Promise<ChainState> {
-  const folder = await cacheFolder();
+/** Exported for the test of two creators at once. */
+export async function findOrCreate(
+  folder: string,
+  key: string,
+  options: { readonly chainId: number; readonly native: boolean },
+): Promise<ChainState> {
   const stateFile = join(folder, `${key}.state.json`);
   const deploymentFile = join(folder, `${key}.json`);
   const found = await readDeployment(deploymentFile);

@@ -4,9 +4,8 @@ import { access, chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { CodedError, hasCode } from "@iexec-ts/service";
+import { CodedError, freePort, hasCode } from "@iexec-ts/service";
 import pg from "pg";
-import { freePort } from "../process/free-port.ts";
 import { spawnTethered } from "../process/tethered.ts";
 import { type Owner, postgresBinaries, postgresOwner } from "./binaries.ts";
 

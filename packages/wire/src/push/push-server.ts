@@ -60,7 +60,11 @@ export function createPushServer(app: FastifyInstance, options: PushServerOption
     const session = sessionFor(path.data.session);
     if (session === undefined) return reply.code(503).send();
     reply.hijack();
-    reply.raw.writeHead(200, { "content-type": "application/javascript; charset=UTF-8", "cache-control": "no-store, no-transform" });
+    reply.raw.writeHead(200, {
+      "content-type": "application/javascript; charset=UTF-8",
+      "cache-control": "no-store, no-transform",
+      "x-accel-buffering": "no",
+    });
     reply.raw.write(prelude);
     const receiver = httpReceiver(reply, limit);
     reply.raw.once("close", () => session.detach(receiver));

@@ -4,6 +4,7 @@ import type { SchedulerPort } from "../api.ts";
 import { LoginTokens } from "../login/tokens.ts";
 import { registerNativeRoutes } from "./native-routes.ts";
 import { registerReplicateRoutes } from "./replicate-routes.ts";
+import { sendJson } from "./requests.ts";
 import { registerWorkerRoutes } from "./worker-routes.ts";
 
 export interface SchedulerRoutesOptions {
@@ -55,10 +56,11 @@ export function registerSchedulerRoutes(app: FastifyInstance, port: SchedulerPor
     acceptJavaBodies(scope);
     scope.setErrorHandler((thrown, request, reply) => {
       const status = statusOf(thrown);
-      const { code, message } = CodedError.from(thrown);
-      if (status >= 500) options.logger?.warn("request failed", { method: request.method, route: request.routeOptions.url, status, code });
-      reply.header("content-type", "application/json");
-      return reply.code(status).send(JSON.stringify(status === 500 ? { code: "SVC-1000" } : { code, message }));
+      // A bug's own text stays with us; a fault of the request that fastify found is told like any other.
+      const error = thrown instanceof CodedError || status >= 500 ? CodedError.from(thrown) : malformedRequest(thrown);
+      if (status >= 500) options.logger?.warn("request failed", { method: request.method, route: request.routeOptions.url, status, error });
+      const { code, message, fix } = error;
+      return sendJson(reply.code(status), status === 500 ? { code } : { code, message, fix });
     });
     registerWorkerRoutes(scope, context);
     registerReplicateRoutes(scope, context);
@@ -79,6 +81,9 @@ function acceptJavaBodies(scope: FastifyInstance): void {
     }
   });
 }
+
+const malformedRequest = (thrown: unknown): CodedError =>
+  new CodedError("WIR-2001", { reason: thrown instanceof Error ? thrown.message : "unknown" }, { cause: thrown });
 
 function statusOf(thrown: unknown): number {
   if (hasCode(thrown, "WIR-2001")) return 400;

@@ -10,7 +10,8 @@ CREATE TABLE tx_outbox (
   gas_extra numeric,
   before_time bigint,
   state text NOT NULL,
-  nonce bigint,
+  settled boolean NOT NULL DEFAULT false,
+  nonce bigint UNIQUE,
   gas numeric,
   mined_hash text,
   mined_block bigint,
@@ -19,23 +20,18 @@ CREATE TABLE tx_outbox (
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL
 );
-CREATE INDEX tx_outbox_pending ON tx_outbox (intent_no) WHERE state IN ('waiting', 'sent', 'mined');
+CREATE INDEX tx_outbox_pending ON tx_outbox (intent_no) WHERE NOT settled;
 
 CREATE TABLE tx_attempts (
   intent_id text NOT NULL REFERENCES tx_outbox (id),
   n integer NOT NULL,
-  nonce bigint NOT NULL,
   hash text NOT NULL,
   raw text NOT NULL,
   max_fee numeric NOT NULL,
   max_tip numeric NOT NULL,
   at timestamptz NOT NULL,
   cancels boolean NOT NULL,
-  PRIMARY KEY (intent_id, n)
-);
-
-CREATE TABLE tx_nonces (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  highest bigint NOT NULL
+  PRIMARY KEY (intent_id, n),
+  UNIQUE (intent_id, hash)
 );
 `;

@@ -1,0 +1,105 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import {
+  CodedError,
+  createLogger,
+  createShutdown,
+  helpRequested,
+  hookSignals,
+  type Logger,
+  loadConfig,
+  renderHelp,
+} from "@iexec-ts/service";
+import { type NetworkSettings, networkConfig } from "./config.ts";
+import { runDemo } from "./demo.ts";
+import { type Network, startNetwork } from "./network.ts";
+
+const CLOSE_MS = 30_000;
+
+/** Exit codes: 0 done, 1 failed, 2 wrong settings, 3 a person must act, 4 the host or a neighbour is not ready, 130 interrupted. */
+function exitCodeOf(error: CodedError): number {
+  if (error.code === "SVC-1101") return 2;
+  if (error.retry === "operator") return 3;
+  return error.retry === "environment" || error.retry === "retry" ? 4 : 1;
+}
+
+const explain = (error: CodedError): string => `${error.code}: ${error.message}\n  ${error.fix}\n`;
+
+/** What the `iexec` command needs in its folder to use this network. */
+async function writeSdkFiles(network: Network, folder: string): Promise<string> {
+  const { chain } = network.prepared;
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, "chain.json");
+  const local = {
+    id: String(chain.chainId),
+    host: chain.rpcUrl,
+    hub: chain.hub,
+    ipfsGateway: network.gatewayUrl,
+    resultProxy: network.resultProxyUrl,
+  };
+  await writeFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`);
+  return path;
+}
+
+async function network(settings: NetworkSettings, log: Logger, signal: AbortSignal): Promise<Network> {
+  const running = await startNetwork(settings, { log, progress: (what) => void process.stderr.write(`${what}\n`), signal });
+  const path = await writeSdkFiles(running, resolve(settings.out));
+  process.stderr.write(
+    [
+      "the network is ready; Ctrl-C stops it and leaves nothing behind",
+      `  chain         ${running.prepared.chain.rpcUrl}  (hub ${running.prepared.chain.hub})`,
+      `  scheduler     ${running.schedulerUrl}`,
+      `  result proxy  ${running.resultProxyUrl}`,
+      `  IPFS gateway  ${running.gatewayUrl}`,
+      ...running.workers.map(({ name, url }) => `  ${name.padEnd(12)}  ${url}`),
+      `  iexec SDK     ${path}`,
+      "",
+    ].join("\n"),
+  );
+  return running;
+}
+
+async function main(command: string | undefined, argv: readonly string[]): Promise<number> {
+  if ((command !== "demo" && command !== "network") || helpRequested(argv)) {
+    process.stdout.write(`usage: ./run demo|network [settings]\n\n${renderHelp(networkConfig)}\n`);
+    return command === "demo" || command === "network" ? 0 : 2;
+  }
+  const shutdown = createShutdown({ graceMs: CLOSE_MS });
+  const unhook = hookSignals(shutdown);
+  try {
+    const json = argv.includes("--json");
+    const { values: settings } = loadConfig(networkConfig, { argv, env: process.env });
+    const log = createLogger({ level: settings.logLevel });
+    const { signal } = shutdown;
+    if (command === "network") {
+      const running = await network(settings, log, signal);
+      shutdown.add("network", () => running.close());
+      await shutdown.done;
+      return 0;
+    }
+    const { report, network: running } = await runDemo(settings, { log, screen: process.stderr, signal });
+    shutdown.add("network", () => running.close());
+    if (settings.keep) {
+      process.stderr.write("the network stays up; Ctrl-C stops it\n");
+      await shutdown.done;
+    }
+    await shutdown.request("done");
+    if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
+    return report.completed === settings.tasks ? 0 : 1;
+  } catch (thrown) {
+    const interrupted = shutdown.signal.aborted;
+    await shutdown.request("failed");
+    if (interrupted) {
+      process.stderr.write("stopped; nothing is left behind\n");
+      return 130;
+    }
+    const error = CodedError.from(thrown);
+    process.stderr.write(explain(error));
+    if (error.code === "SVC-1000" && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
+    return exitCodeOf(error);
+  } finally {
+    unhook();
+  }
+}
+
+process.exitCode = await main(process.argv[2], process.argv.slice(3));

@@ -1,0 +1,285 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chain";
+import { type Address, lowerHex } from "@iexec-ts/poco";
+import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
+import { DEFAULT_PATIENCE, start as startScheduler } from "@iexec-ts/scheduler";
+import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
+import { startPostgres, startRegistry } from "@iexec-ts/testkit";
+import { serveWorker, startWorker, type WorkerHandle, workerConfig } from "@iexec-ts/worker";
+import Docker from "dockerode";
+import { bytesToHex, type PrivateKeyAccount } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import type { NetworkSettings } from "./config.ts";
+import { startDatasetServer } from "./local/dataset-server.ts";
+import { buildDemoImage, DEMO_SCENE } from "./local/demo-image.ts";
+import { type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
+import { createWorkerWallets } from "./local/wallets.ts";
+import type { Holding } from "./money.ts";
+import { preflight } from "./preflight.ts";
+
+export const DOCKER_SOCKET = "/var/run/docker.sock";
+const DATASET = "marbles.json";
+const WORKER_SLOTS = 1;
+const GAS_CAP = 22_000_000_000n;
+
+export interface NetworkWorker {
+  readonly name: string;
+  readonly url: string;
+  readonly handle: WorkerHandle;
+}
+
+export interface Network {
+  /** Temporary folder of everything the network keeps on disk. */
+  readonly dir: string;
+  readonly prepared: PreparedChain;
+  readonly pool: RpcPool;
+  readonly hub: Hub;
+  readonly schedulerUrl: string;
+  readonly resultProxyUrl: string;
+  readonly gatewayUrl: string;
+  readonly workers: readonly NetworkWorker[];
+  /** Every party that can hold RLC, in nRLC. */
+  holdings(): Promise<readonly Holding[]>;
+  /** Stops everything in reverse order and deletes the folder. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type NetworkOptions = Pick<
+  NetworkSettings,
+  | "workers"
+  | "blockTime"
+  | "chainPort"
+  | "schedulerPort"
+  | "resultProxyPort"
+  | "gatewayPort"
+  | "workerPort"
+  | "registryPort"
+  | "databaseUrl"
+> & {
+  /** More environment for the workers, by the names of the guide. */
+  readonly workerEnv?: Readonly<Record<string, string>>;
+};
+
+/** All ports chosen by the system, instant blocks: for tests. */
+export const ANY_PORTS = {
+  blockTime: 0,
+  chainPort: 0,
+  schedulerPort: 0,
+  resultProxyPort: 0,
+  gatewayPort: 0,
+  workerPort: 0,
+  registryPort: 0,
+  databaseUrl: undefined,
+} as const;
+
+/**
+ * Starts a whole iExec network on this machine: chain with the real contracts, image registry, dataset server, result proxy with IPFS,
+ * scheduler and workers.
+ *
+ * Errors: NET-20xx when this host cannot run it, and those of each part.
+ * SIDE EFFECTS: processes, ports, containers and a temporary folder, all gone after `close`.
+ */
+export async function startNetwork(
+  options: NetworkOptions,
+  deps: { readonly log: Logger; readonly progress: (what: string) => void; readonly signal: AbortSignal },
+): Promise<Network> {
+  const { log, progress, signal } = deps;
+  await preflight({ dir: tmpdir(), dockerSocket: DOCKER_SOCKET, ports: portWishes(options) });
+  const closers: (() => Promise<unknown> | unknown)[] = [];
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      for (let end = closers.pop(); end !== undefined; end = closers.pop()) await end();
+    })();
+    return closing;
+  };
+  /** Registers the end of a part that started. */
+  const owned = async <T>(part: Promise<T>, end: (part: T) => Promise<unknown> | unknown): Promise<T> => {
+    const started = await part;
+    closers.push(() => end(started));
+    signal.throwIfAborted();
+    return started;
+  };
+
+  try {
+    const dir = await owned(mkdtemp(join(tmpdir(), "iexec-network-")), (path) => rm(path, { recursive: true, force: true, maxRetries: 3 }));
+    progress("starting the database, the image registry and the dataset server");
+    const postgresOptions = options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl.reveal() };
+    const postgres = await owned(startPostgres(postgresOptions, signal), (p) => p.stop());
+    const registry = await owned(startRegistry({ port: options.registryPort, dir: join(dir, "registry") }, signal), (r) => r.stop());
+    const datasets = await owned(startDatasetServer(new Map([[DATASET, DEMO_SCENE]])), (d) => d.close());
+    const scene = datasets.files.get(DATASET);
+    if (scene === undefined) throw new CodedError("NET-2005", { reason: "the demo's dataset is not served" });
+
+    progress("building the demo's image");
+    const docker = new Docker({ socketPath: DOCKER_SOCKET });
+    const image = await owned(buildDemoImage({ docker, registry }, signal), (built) => removeImage(docker, built.reference));
+
+    const password = "local-network";
+    const wallets = await createWorkerWallets(join(dir, "wallets"), options.workers, password);
+    progress("starting the chain and deploying the contracts");
+    const prepared = await owned(
+      prepareChain(
+        {
+          chain: { port: options.chainPort, ...(options.blockTime > 0 ? { blockTime: options.blockTime } : {}) },
+          app: { name: "demo-renderer", image: image.reference, checksum: image.checksum },
+          dataset: { name: DATASET, url: scene.url, checksum: scene.sha256 },
+          workers: wallets.map(({ wallet }) => wallet.address),
+        },
+        signal,
+      ),
+      (p) => p.close(),
+    );
+    const { chain, roles } = prepared;
+    const pool = await owned(createRpcPool({ urls: [chain.rpcUrl], chainId: chain.chainId }, { clock: systemClock, logger: log }), (p) =>
+      p.close(),
+    );
+    const hub = await createHub(pool, chain.hub);
+
+    progress("starting the result proxy and the scheduler");
+    const proxyDatabase = await postgres.createDatabase();
+    const proxySettings = loadConfig(resultProxyConfig, {
+      argv: [],
+      env: {
+        DATABASE_URL: proxyDatabase.url,
+        IEXEC_RESULT_PROXY_HOST: "127.0.0.1",
+        IEXEC_RESULT_PROXY_PORT: String(options.resultProxyPort),
+        IEXEC_IPFS_GATEWAY_PORT: String(options.gatewayPort),
+        IEXEC_RESULT_PROXY_DATA_DIR: join(dir, "result-proxy"),
+        IEXEC_BLOCKCHAIN_NODE_ADDRESS: chain.rpcUrl,
+        IEXEC_HUB_ADDRESS: chain.hub,
+      },
+    }).values;
+    const proxy = await owned(
+      startResultProxy({ config: proxySettings, deps: { hub, logger: log.child({ service: "result-proxy" }) } }),
+      (p) => p.close(),
+    );
+    const schedulerDatabase = await postgres.createDatabase();
+    const scheduler = await owned(
+      startScheduler(
+        {
+          account: schedulerAccount(prepared),
+          workerpool: prepared.workerpool.address,
+          hubAddress: chain.hub,
+          rpcUrls: [chain.rpcUrl],
+          chainId: chain.chainId,
+          startBlock: 0n,
+          database: { url: schedulerDatabase.url },
+          host: "127.0.0.1",
+          port: options.schedulerPort,
+          resultProxyUrl: proxy.url,
+          sidechain: false,
+          blockTimeMs: Math.max(options.blockTime, 1) * 1_000,
+          whitelist: [],
+          requiredWorkerVersion: "",
+          askForReplicatePeriodMs: 1_000,
+          v9WaitMs: 20_000,
+          lostAfterMs: 60_000,
+          redeliverMs: 10_000,
+          chainWaitMs: 20_000,
+          patience: DEFAULT_PATIENCE,
+          gas: { multiplier: 1, cap: GAS_CAP, gasless: false },
+          confirmations: 1,
+          reorgDepth: 32,
+          maxLogRange: 10_000,
+        },
+        { logger: log.child({ service: "scheduler" }) },
+      ),
+      (s) => s.close(),
+    );
+
+    progress(`starting ${options.workers} workers`);
+    const workers = await Promise.all(
+      wallets.map(async ({ keystorePath }, index) => {
+        const name = `worker-${index + 1}`;
+        const { values: settings } = loadConfig(workerConfig, {
+          argv: [],
+          env: {
+            IEXEC_WORKER_NAME: name,
+            IEXEC_CORE_URL: scheduler.url,
+            POOL_ADDRESS: prepared.workerpool.address,
+            IEXEC_WORKER_WALLET_PATH: keystorePath,
+            IEXEC_WORKER_WALLET_PASSWORD: password,
+            IEXEC_WORKER_BASE_DIR: join(dir, "tasks"),
+            IEXEC_WORKER_STATE_DIR: join(dir, "state", name),
+            IEXEC_WORKER_PORT: String(options.workerPort === 0 ? 0 : options.workerPort + index + 1),
+            IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT: String(WORKER_SLOTS),
+            IEXEC_WORKER_TASK_MEMORY_MIB: "512",
+            IEXEC_WORKER_TASK_NETWORK: "none",
+            // The dataset server of this network is on loopback.
+            IEXEC_WORKER_ALLOW_PRIVATE_DOWNLOADS: "127.0.0.1",
+            ...options.workerEnv,
+          },
+        });
+        const wallet = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
+        const workerLog = log.child({ service: name });
+        const handle = await owned(
+          startWorker({ settings, account: privateKeyToAccount(wallet.privateKey.reveal()) }, { log: workerLog, signal }),
+          (w) => w.close(),
+        );
+        const page = await owned(serveWorker(handle, settings, workerLog), (p) => p.close());
+        return { name, url: page.url, handle };
+      }),
+    );
+
+    const parties: readonly (readonly [string, Address])[] = [
+      ["requester", roles.requester.address],
+      ["scheduler", roles.scheduler.address],
+      ["app developer", roles.appDeveloper.address],
+      ["data provider", roles.dataProvider.address],
+      ...workers.map(({ name, handle }) => [name, handle.address] as const),
+    ];
+    return {
+      dir,
+      prepared,
+      pool,
+      hub,
+      schedulerUrl: scheduler.url,
+      resultProxyUrl: proxy.url,
+      gatewayUrl: proxy.gatewayUrl,
+      workers,
+      holdings: () =>
+        Promise.all(
+          parties.map(async ([who, address]) => {
+            const [account, token] = await Promise.all([hub.account(lowerHex(address)), hub.rlcBalance(lowerHex(address))]);
+            return { who, address: lowerHex(address), stake: account.stake, locked: account.locked, token };
+          }),
+        ),
+      close,
+    };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+const portWishes = (o: NetworkOptions) => [
+  { port: o.chainPort, name: "chain", flag: "--chain-port" },
+  { port: o.schedulerPort, name: "scheduler", flag: "--scheduler-port" },
+  { port: o.resultProxyPort, name: "result proxy", flag: "--result-proxy-port" },
+  { port: o.gatewayPort, name: "IPFS gateway", flag: "--gateway-port" },
+  { port: o.registryPort, name: "image registry", flag: "--registry-port" },
+  ...Array.from({ length: o.workers }, (_, n) => ({
+    port: o.workerPort === 0 ? 0 : o.workerPort + n + 1,
+    name: `worker ${n + 1}`,
+    flag: "--worker-port",
+  })),
+];
+
+/** The scheduler signs with a plain key; the test mnemonic's account carries it. */
+function schedulerAccount({ chain }: PreparedChain): PrivateKeyAccount {
+  const { privateKey } = chain.account(ROLE_ACCOUNTS.scheduler).getHdKey();
+  if (privateKey === null) throw new CodedError("NET-2005", { reason: "the scheduler's account has no private key" });
+  return privateKeyToAccount(bytesToHex(privateKey));
+}
+
+async function removeImage(docker: Docker, reference: string): Promise<void> {
+  await docker
+    .getImage(reference)
+    .remove({ force: true })
+    .catch((thrown: unknown) => {
+      if (!(thrown instanceof Error && "statusCode" in thrown && thrown.statusCode === 404)) throw thrown;
+    });
+}

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { runResultProxy } from "./main.ts";
+
+const output = { out: (text: string) => void process.stdout.write(text), err: (text: string) => void process.stderr.write(text) };
+process.exitCode = await runResultProxy(process.argv.slice(2), process.env, output);

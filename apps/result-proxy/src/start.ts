@@ -1,0 +1,145 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Hub } from "@iexec-ts/chain";
+import { createKuboIpfs, type IpfsStore, type OutputLimits, openIpfsStore, registerIpfsGateway } from "@iexec-ts/payload";
+import {
+  type Clock,
+  CodedError,
+  createHealth,
+  createHttpServer,
+  createMetrics,
+  type Logger,
+  type Random,
+  systemClock,
+  systemRandom,
+} from "@iexec-ts/service";
+import type { ResultProxyConfig } from "./config.ts";
+import { openResultsStore } from "./results-store.ts";
+import { registerRoutes } from "./routes.ts";
+import { createTokens } from "./tokens.ts";
+import { createUploads } from "./uploads.ts";
+
+export interface ResultProxyDeps {
+  readonly hub: Hub;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+export interface ResultProxy {
+  /** Of the API; what workers and schedulers are told. */
+  readonly url: string;
+  /** Of the IPFS gateway; `<gatewayUrl>/ipfs/<cid>`. */
+  readonly gatewayUrl: string;
+  /** Ends running uploads and both servers. Idempotent. */
+  close(): Promise<void>;
+}
+
+const VERSION = "0.1.0";
+const COMPUTED_JSON_BYTES = 4 * 1_024 * 1_024;
+
+/**
+ * Starts a result proxy and its IPFS gateway. Any number of instances may share one database, as long as they also share the data folder
+ * or the IPFS node.
+ * Errors: PRX-1030 (database), PRX-1018, PAY-1306 (data folder), SVC-1201, SVC-1202 (ports).
+ *
+ * SIDE EFFECTS: listens on two ports; creates tables and folders.
+ */
+export async function start(options: { readonly config: ResultProxyConfig; readonly deps: ResultProxyDeps }): Promise<ResultProxy> {
+  const { config, deps } = options;
+  const clock = deps.clock ?? systemClock;
+  const random = deps.random ?? systemRandom;
+  const closing: (() => Promise<void>)[] = [];
+  const stop = new AbortController();
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      stop.abort(new DOMException("the result proxy stops", "AbortError"));
+      for (let end = closing.pop(); end !== undefined; end = closing.pop()) await end();
+    })();
+    return closed;
+  };
+  try {
+    const store = await openResultsStore(config.databaseUrl.reveal());
+    closing.push(() => store.close());
+    const ipfs = await openIpfs(config);
+    closing.push(() => ipfs.close());
+    const proposal = Buffer.from(random.bytes(64)).toString("base64");
+    const key = config.jwtKey?.reveal() ?? (await store.sharedKey(proposal));
+    const tokens = createTokens({ key, lifetimeMs: config.tokenLifetimeMs }, { clock, random });
+    const dir = join(config.dataDir, "uploads");
+    const uploads = createUploads(
+      { dir, maxArchiveBytes: config.maxArchiveBytes, limits: limitsOf(config.maxUnpackedBytes) },
+      { hub: deps.hub, store, ipfs, random, clock },
+    );
+    await uploads.sweep().catch((thrown: unknown) => {
+      throw new CodedError("PRX-1018", { reason: thrown instanceof Error ? thrown.message : String(thrown) }, { cause: thrown });
+    });
+
+    const health = createHealth();
+    health.register("database", async () => {
+      await store.ping();
+      return { status: "UP" };
+    });
+    const metrics = createMetrics("iexec_result_proxy_");
+    const api = await createHttpServer({
+      name: "result-proxy",
+      version: VERSION,
+      host: config.host,
+      port: config.port,
+      portSetting: "IEXEC_RESULT_PROXY_PORT or --port",
+      requestTimeoutMs: config.uploadTimeoutMs,
+      logger: deps.logger,
+      metrics,
+      health,
+    });
+    closing.push(() => api.close());
+    registerRoutes(api.app, config, {
+      hub: deps.hub,
+      store,
+      tokens,
+      uploads,
+      signal: stop.signal,
+      onRefusal: (error) => {
+        metrics.countError(error);
+        deps.logger.debug("refused", { code: error.code, error });
+      },
+    });
+    const gateway = await createHttpServer({
+      name: "ipfs-gateway",
+      version: VERSION,
+      host: config.host,
+      port: config.gatewayPort,
+      portSetting: "IEXEC_IPFS_GATEWAY_PORT or --gateway-port",
+      logger: deps.logger,
+      metrics: createMetrics("iexec_ipfs_gateway_"),
+      health: createHealth(),
+    });
+    closing.push(() => gateway.close());
+    registerIpfsGateway(gateway.app, ipfs);
+    const [{ url }, { url: gatewayUrl }] = [await api.listen(), await gateway.listen()];
+    return { url, gatewayUrl, close };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+async function openIpfs(config: ResultProxyConfig): Promise<IpfsStore> {
+  if (config.ipfsApiUrl !== undefined) {
+    await mkdir(config.dataDir, { recursive: true });
+    return createKuboIpfs({ apiUrl: config.ipfsApiUrl });
+  }
+  return await openIpfsStore({ dir: join(config.dataDir, "blocks") });
+}
+
+/** Wider than the worker's own limits: what an honest worker sealed must pass here. */
+const limitsOf = (bytes: number): OutputLimits => ({
+  entries: 65_535,
+  depth: 64,
+  pathBytes: 4_096,
+  fileBytes: bytes,
+  totalBytes: bytes,
+  computedJsonBytes: COMPUTED_JSON_BYTES,
+  callbackBytes: COMPUTED_JSON_BYTES,
+});

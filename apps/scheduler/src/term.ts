@@ -1,0 +1,131 @@
+import { createEventStream, createTxQueue, type Hub, type RpcPool } from "@iexec-ts/chain";
+import type { Clock, Logger, Random } from "@iexec-ts/service";
+import { createDealWatcher, WATCHED_TOPICS } from "./deals/watcher.ts";
+import type { SchedulerOptions } from "./options.ts";
+import type { Database } from "./store/database.ts";
+import { postgresOutbox } from "./store/outbox.ts";
+import { type Signals, signal as send } from "./store/signals.ts";
+import { postpone } from "./store/tasks.ts";
+import { createCallRunner } from "./tasks/call-runner.ts";
+import { createDispatcher } from "./tasks/dispatcher.ts";
+import type { EnclaveService } from "./tasks/enclave.ts";
+import { createExecutor } from "./tasks/executor.ts";
+import { watchLiveness } from "./workers/liveness.ts";
+
+/** A safety net for signals that were lost in ways nobody thought of; nothing on a task's way waits for it. */
+const SWEEP_MS = 10 * 60_000;
+const CHALLENGE_RETRY_MS = 5_000;
+
+export interface TermDeps {
+  readonly options: SchedulerOptions;
+  readonly database: Database;
+  readonly pool: RpcPool;
+  readonly hub: Hub;
+  readonly signals: Signals;
+  readonly enclaves: EnclaveService | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly onError: (thrown: unknown) => void;
+}
+
+/**
+ * What one process of the pool does for all of them while it leads: follows the chain, decides tasks, sends transactions, and declares
+ * workers lost. Everything it knows is in the database, so the next one goes on where this one stopped.
+ *
+ * SIDE EFFECTS: all of the above, until the signal.
+ */
+export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void> {
+  const { options, database, pool, hub, signals, enclaves, clock, random, logger, onError } = deps;
+  const over = new AbortController();
+  const term = AbortSignal.any([until, over.signal]);
+  const queue = await createTxQueue(
+    {
+      pool,
+      account: options.account,
+      store: postgresOutbox(database),
+      gas: options.gas,
+      confirmations: options.confirmations,
+      finalDepth: options.reorgDepth,
+    },
+    { clock, logger, random, onFault: onError, onForeign: (event) => logger.error("another program uses this wallet", { ...event }) },
+  );
+  const executor = createExecutor({ database, hub, pool, random, patience: options.patience });
+
+  const challenge = async (taskId: `0x${string}`): Promise<void> => {
+    try {
+      if (enclaves === undefined) return;
+      const address = await enclaves.challenge(taskId);
+      await database.run("UPDATE tasks SET enclave_challenge = $2 WHERE id = $1 AND enclave_challenge IS NULL", [taskId, address]);
+      await send(database, "task", taskId);
+    } catch (thrown) {
+      onError(thrown);
+      await postpone(database, taskId, CHALLENGE_RETRY_MS);
+    }
+  };
+  const dispatcher = createDispatcher({
+    database,
+    pool,
+    clock,
+    onError,
+    signal: term,
+    evaluate: async (id) => {
+      for (const { taskId } of await executor.evaluate(id)) await challenge(taskId);
+    },
+  });
+  const runner = createCallRunner({ database, hub, pool, queue, clock, logger, onError, signal: term });
+  const watcher = createDealWatcher({
+    database,
+    hub,
+    pool,
+    workerpool: options.workerpool,
+    owner: options.account.address,
+    hasSms: enclaves !== undefined,
+    logger,
+  });
+  const stream = createEventStream(
+    pool,
+    {
+      address: hub.configuration.address,
+      topics: [[...WATCHED_TOPICS]],
+      fromBlock: options.startBlock,
+      reorgDepth: options.reorgDepth,
+      lag: 0,
+      maxRange: options.maxLogRange,
+    },
+    { load: watcher.load, clock, logger, random },
+  );
+  const sweepAgain = async (): Promise<void> => {
+    while (!term.aborted) {
+      await dispatcher.sweep();
+      runner.look();
+      await clock.sleep(SWEEP_MS, term).catch(() => undefined);
+    }
+  };
+
+  const stopListening = [
+    signals.on("task", (id) => {
+      if (/^0x[0-9a-f]{64}$/.test(id)) dispatcher.wake(`0x${id.slice(2)}`);
+    }),
+    signals.on("effect", () => runner.look()),
+    signals.onGap(() => {
+      dispatcher.sweep().catch(onError);
+      runner.look();
+    }),
+  ];
+  logger.info("leading", { workerpool: options.workerpool });
+  const duties = [
+    stream.run(watcher.handle, term),
+    watchLiveness(database, { lostAfterMs: options.lostAfterMs, clock, logger, signal: term }),
+    sweepAgain(),
+  ];
+  try {
+    await Promise.all(duties);
+  } finally {
+    over.abort();
+    for (const stop of stopListening) stop();
+    await Promise.allSettled(duties);
+    await dispatcher.settled();
+    await queue.close();
+  }
+}

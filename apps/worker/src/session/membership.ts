@@ -1,0 +1,91 @@
+import type { RpcPool } from "@iexec-ts/chain";
+import type { Address, TaskId } from "@iexec-ts/poco";
+import { type Backoff, type Clock, CodedError, type Logger } from "@iexec-ts/service";
+import type { Assignment, SchedulerConnection, TaskNotification, WorkerDescription } from "@iexec-ts/wire";
+import type { ReplicateEngine } from "../replicate/engine.ts";
+import type { Journal } from "../replicate/journal.ts";
+import type { Replicate } from "../replicate/replicate.ts";
+import { demandLoop } from "./demand.ts";
+import { Reporter } from "./reporter.ts";
+
+export interface MembershipDeps {
+  readonly link: SchedulerConnection;
+  readonly me: WorkerDescription & { readonly walletAddress: Address };
+  readonly engine: ReplicateEngine;
+  readonly journal: Journal;
+  readonly pool: RpcPool;
+  readonly slots: number;
+  readonly takeIn: (assignment: Assignment) => Promise<Replicate>;
+  readonly refusal: () => Promise<CodedError | undefined>;
+  readonly backoff: () => Backoff;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface Membership {
+  /** Stops asking for tasks; everything else goes on. */
+  stopAsking(reason: CodedError): void;
+  close(): Promise<void>;
+}
+
+const REPORT_GRACE_MS = 2_000;
+
+/**
+ * The worker as a member of its workerpool: registered, told of changes, reporting its statuses, asking for tasks.
+ *
+ * SIDE EFFECTS: registers; asks what was missed; from then on drives the engine with what the scheduler says.
+ */
+export async function joinPool(deps: MembershipDeps): Promise<Membership> {
+  const { link, engine, journal, pool, log } = deps;
+  await link.register(deps.me);
+  const hint = (taskId: TaskId, action: TaskNotification["action"]) =>
+    engine.notify({
+      taskId,
+      action,
+      workers: [],
+      blockNumber: undefined,
+      abortCause: undefined,
+      smsUrl: undefined,
+      authorization: undefined,
+    });
+  const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock: deps.clock, log });
+  const unhook = [
+    link.onNotification((notification) => engine.notify(notification)),
+    engine.onClosed((replicate) => link.unsubscribe(replicate.taskId)),
+  ];
+
+  const take = async (assignment: Assignment) => {
+    const { taskId } = await deps.takeIn(assignment);
+    log.info("task taken", { taskId });
+    link.subscribe(taskId);
+    engine.drive(taskId);
+  };
+  const catchUp = async () => {
+    try {
+      for (const missed of await link.interrupted({ blockNumber: pool.head().number })) {
+        if (journal.find(missed.taskId) === undefined && missed.authorization !== undefined) {
+          await take({ authorization: missed.authorization, smsUrl: missed.smsUrl });
+        }
+        engine.notify(missed);
+      }
+    } catch (thrown) {
+      log.warn("could not ask what was missed", { error: CodedError.from(thrown) });
+    }
+  };
+  for (const { taskId } of journal.unfinished()) link.subscribe(taskId);
+  await catchUp();
+  unhook.push(link.onCatchUp(() => void catchUp()));
+
+  const asking = new AbortController();
+  const loop = demandLoop({ ...deps, take }, asking.signal);
+  return {
+    stopAsking: (reason) => asking.abort(reason),
+    async close() {
+      asking.abort(new CodedError("WRK-1313"));
+      await loop;
+      for (const remove of unhook) remove();
+      await reporter.close(AbortSignal.timeout(REPORT_GRACE_MS));
+      await link.close();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import type { TxAttempt, TxOutcome, TxRecord } from "../api.ts";
+
+export interface Waiter {
+  readonly resolve: (outcome: TxOutcome) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** An unsettled record in memory. Everything here but `record` may be lost in a crash. */
+export interface Entry {
+  readonly id: string;
+  record: TxRecord;
+  /** False while the record is being reopened. */
+  ready: boolean;
+  readonly waiters: Set<Waiter>;
+  /** Set once the effect has enough confirmations; cleared by a reorg. */
+  outcome: TxOutcome | undefined;
+  /** Head number and monotonic time from which patience is counted: the newest attempt, or when it came to the front of the line. */
+  sinceBlock: bigint;
+  sinceMs: number;
+  /** The nodes may not have it: send the same bytes again. */
+  resend: boolean;
+  /** Since when the nonce is used although none of our attempts has a receipt. */
+  doubtedSinceMs: number | undefined;
+  /** A cancelling attempt was tried since the deadline passed. */
+  cancelTried: boolean;
+}
+
+export function createEntry(record: TxRecord, head: { readonly block: bigint; readonly ms: number }): Entry {
+  return {
+    id: record.intent.id,
+    record,
+    ready: true,
+    waiters: new Set(),
+    outcome: undefined,
+    sinceBlock: head.block,
+    sinceMs: head.ms,
+    resend: false,
+    doubtedSinceMs: undefined,
+    cancelTried: false,
+  };
+}
+
+export const newestAttempt = (record: TxRecord): TxAttempt | undefined => record.attempts.at(-1);
+
+/** What its newest attempt may cost at most. */
+export function commitment({ record }: Entry): bigint {
+  const attempt = newestAttempt(record);
+  if (attempt === undefined || record.state !== "sent") return 0n;
+  return (record.gas ?? 0n) * attempt.maxFeePerGas + (record.intent.value ?? 0n);
+}

@@ -1,0 +1,112 @@
+import { wei } from "@iexec-ts/poco";
+import { type TransactionReceipt, TransactionReceiptNotFoundError } from "viem";
+import type { Head, TxOutcome, TxState } from "../api.ts";
+import { type Entry, newestAttempt } from "./entry.ts";
+import { mapBounded } from "./map-bounded.ts";
+import type { QueueState } from "./queue-state.ts";
+
+const PARALLEL_READS = 8;
+/** A node may count a transaction before it serves its receipt. */
+const DOUBT_MS = 500;
+
+/**
+ * Compares the line of nonces with the chain: finds receipts, undoes what a reorg took back, notices nonces used by others, and settles what is
+ * deep enough.
+ *
+ * SIDE EFFECTS: writes the outbox; resolves submitters.
+ */
+export async function settle(state: QueueState, head: Head): Promise<void> {
+  const latest = await state.client.getTransactionCount({ address: state.parts.account.address, blockTag: "latest" });
+  state.latest = latest;
+  noticeForeign(state, latest);
+  const line = state.line();
+  const shown = line.filter(({ record }) => record.nonce < latest || record.state !== "sent");
+  const found = await mapBounded(shown, PARALLEL_READS, async (entry) => ({ entry, receipt: await findReceipt(state, entry) }));
+  for (const entry of line) if (!shown.includes(entry)) entry.doubtedSinceMs = undefined;
+  for (const { entry, receipt } of found) {
+    if (receipt !== undefined) await mined(state, entry, receipt, head);
+    else if (entry.record.nonce >= latest) await undone(state, entry, head);
+    else await doubt(state, entry);
+  }
+}
+
+function noticeForeign(state: QueueState, latest: number): void {
+  const highest = state.line().at(-1)?.record.nonce;
+  const known = Math.max(state.base ?? 0, state.foreignUpTo, highest === undefined ? 0 : highest + 1);
+  const first = state.base === undefined && highest === undefined;
+  if (first) state.base = latest;
+  if (first || latest <= known) return;
+  state.foreignUpTo = latest;
+  state.parts.logger.warn("a transaction that is not ours used the wallet", { nonce: latest - 1 });
+  state.parts.onForeign({ nonce: latest - 1, id: undefined });
+}
+
+async function findReceipt(state: QueueState, { record }: Entry): Promise<TransactionReceipt | undefined> {
+  const hashes = record.attempts.map(({ hash }) => hash).reverse();
+  const first = record.minedHash;
+  for (const hash of first === undefined ? hashes : [first, ...hashes.filter((other) => other !== first)]) {
+    try {
+      return await state.client.getTransactionReceipt({ hash });
+    } catch (error) {
+      if (!(error instanceof TransactionReceiptNotFoundError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function mined(state: QueueState, entry: Entry, receipt: TransactionReceipt, head: Head): Promise<void> {
+  const { record } = entry;
+  const { settings, checkpoint } = state.parts;
+  entry.doubtedSinceMs = undefined;
+  entry.resend = false;
+  const cancels = record.attempts.find(({ hash }) => hash === receipt.transactionHash)?.cancels === true;
+  const reached: TxState = cancels ? "cancelled" : receipt.status === "success" ? "mined" : "reverted";
+  if (record.state !== reached || record.minedHash !== receipt.transactionHash || record.minedBlock !== receipt.blockNumber) {
+    entry.outcome = undefined;
+    checkpoint("tx-mined");
+    await state.setState(entry, reached, {
+      minedHash: receipt.transactionHash,
+      minedBlock: receipt.blockNumber,
+      gasPaid: wei(receipt.gasUsed * receipt.effectiveGasPrice),
+      note: null,
+    });
+  }
+  const outcome: TxOutcome =
+    reached === "cancelled"
+      ? { kind: "expired" }
+      : { kind: reached === "mined" ? "mined" : "reverted", hash: receipt.transactionHash, receipt };
+  const depth = head.number >= receipt.blockNumber ? head.number - receipt.blockNumber + 1n : 1n;
+  if (depth >= settings.finalDepth && (await isCanonical(state, receipt))) {
+    await state.finish(entry, reached === "mined" ? "final" : reached, outcome);
+  } else if (depth >= settings.confirmations && entry.outcome === undefined) state.resolve(entry, outcome);
+}
+
+/** A receipt counts as final only if its block is still the one at that height. */
+async function isCanonical(state: QueueState, receipt: TransactionReceipt): Promise<boolean> {
+  const block = await state.client.getBlock({ blockNumber: receipt.blockNumber });
+  return block.hash === receipt.blockHash;
+}
+
+async function undone(state: QueueState, entry: Entry, head: Head): Promise<void> {
+  state.parts.logger.warn("a reorganisation undid a transaction; sending it again", { id: entry.id, block: entry.record.minedBlock });
+  entry.outcome = undefined;
+  entry.resend = true;
+  entry.doubtedSinceMs = undefined;
+  state.touch(entry, head);
+  await state.setState(entry, "sent", { note: "a reorganisation undid it; sent again" });
+}
+
+async function doubt(state: QueueState, entry: Entry): Promise<void> {
+  entry.doubtedSinceMs ??= state.now;
+  const leftMs = entry.doubtedSinceMs + DOUBT_MS - state.now;
+  if (leftMs > 0) return state.alarm(leftMs);
+  const { nonce } = entry.record;
+  if (nonce !== undefined) {
+    state.foreignUpTo = Math.max(state.foreignUpTo, nonce + 1);
+    state.parts.logger.warn("a transaction that is not ours took a nonce of the outbox", { id: entry.id, nonce });
+    state.parts.onForeign({ nonce, id: entry.id });
+  }
+  if (newestAttempt(entry.record)?.cancels === true) {
+    await state.finish(entry, "cancelled", { kind: "expired" }, "another transaction took its nonce");
+  } else await state.reopen(entry, "another transaction took its nonce");
+}
