@@ -55,7 +55,7 @@ async function open(env: Record<string, string> = {}): Promise<ResultProxy> {
 }
 
 beforeAll(async () => {
-  [chain, postgres] = await Promise.all([startLocalChain(), startPostgres()]);
+  [chain, postgres] = await Promise.all([startLocalChain({ native: true }), startPostgres()]);
   pool = await createRpcPool({ urls: [chain.rpcUrl], pollMs: 50 }, { clock: systemClock });
   home = await mkdtemp(join(tmpdir(), "result-proxy-"));
   databaseUrl = (await postgres.createDatabase()).url;

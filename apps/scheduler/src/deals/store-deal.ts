@@ -1,4 +1,17 @@
-import { type ChainTime, type Deal, dealDeadlines, needsGpu, needsTee, taskIdOf, teeFrameworkOf } from "@iexec-ts/poco";
+import {
+  type Address,
+  type ChainTime,
+  type Deal,
+  type DealId,
+  dealDeadlines,
+  needsGpu,
+  needsTee,
+  taskIdOf,
+  teeFrameworkOf,
+  ZERO_ADDRESS,
+} from "@iexec-ts/poco";
+import { z } from "zod";
+import { address } from "../store/columns.ts";
 import type { Sql } from "../store/database.ts";
 import { signal } from "../store/signals.ts";
 import type { SkipReason } from "./admission.ts";
@@ -47,6 +60,13 @@ export async function storeDeal(sql: Sql, { deal, period, skip, blockNumber, txH
   const { contribution, final } = dealDeadlines(deal.startTime, period);
   for (let start = 0n; start < deal.botSize; start += CHUNK) await storeTasks(sql, deal, period, start, { contribution, final });
   return true;
+}
+
+const CALLBACK = z.object({ callback: address });
+
+/** The callback of a recorded deal; the zero address when it has none. */
+export async function callbackOf(sql: Sql, id: DealId): Promise<Address> {
+  return (await sql.row("SELECT callback FROM deals WHERE id = $1", [id], CALLBACK))?.callback ?? ZERO_ADDRESS;
 }
 
 async function storeTasks(

@@ -1,5 +1,5 @@
 import type { RpcPool } from "@iexec-ts/chain";
-import { type Address, canFollow, type Deal, type DealId, type ReplicateStatus, statusRow } from "@iexec-ts/poco";
+import { type Address, canFollow, type ReplicateStatus, statusRow } from "@iexec-ts/poco";
 import type { ReportAnswer, StatusReport } from "@iexec-ts/wire";
 import type { ReplicateRecord, TaskRecord } from "../model.ts";
 import type { Database, Sql } from "../store/database.ts";
@@ -61,13 +61,10 @@ function place(replicate: ReplicateRecord, status: ReplicateStatus, verdict: Ver
  * Errors: SCH-1301 and SCH-1302, both worth another try.
  * @source wire.md 3.5
  */
-export function createReports(deps: {
-  readonly database: Database;
-  readonly pool: RpcPool;
-  readonly verifier: Verifier;
-  readonly deal: (id: DealId) => Promise<Deal | undefined>;
-}): { report(wallet: Address, report: StatusReport): Promise<ReportAnswer> } {
-  const { database, pool, verifier, deal } = deps;
+export function createReports(deps: { readonly database: Database; readonly pool: RpcPool; readonly verifier: Verifier }): {
+  report(wallet: Address, report: StatusReport): Promise<ReportAnswer>;
+} {
+  const { database, pool, verifier } = deps;
 
   const store = async (
     sql: Sql,
@@ -112,8 +109,7 @@ export function createReports(deps: {
     async report(wallet, report) {
       const task = await readTask(database, report.taskId);
       if (task === undefined || (await readReplicate(database, report.taskId, wallet)) === undefined) return refused("PLEASE_ABORT");
-      const ofDeal = await deal(task.dealId);
-      const verdict: Verdict = ofDeal === undefined ? { kind: "claimed" } : await verifier.verify(wallet, report, ofDeal);
+      const verdict = await verifier.verify(wallet, report, task.dealId);
       if (verdict.kind === "denied") {
         await signal(database, "task", report.taskId);
         return refused(verdict.action);

@@ -2,7 +2,7 @@ import type { Hub, RpcPool } from "@iexec-ts/chain";
 import {
   type Address,
   callbackDigest,
-  type Deal,
+  type DealId,
   formatResultLink,
   type Hex,
   parseResultLink,
@@ -28,7 +28,7 @@ const denied = (action: TaskAction): Verdict => ({ kind: "denied", action });
 
 export interface Verifier {
   /** Errors: SCH-1301 when our node stays behind the worker's; SCH-1302 when the result proxy does not answer. */
-  verify(wallet: Address, report: StatusReport, deal: Deal): Promise<Verdict>;
+  verify(wallet: Address, report: StatusReport, dealId: DealId): Promise<Verdict>;
 }
 
 /**
@@ -41,9 +41,11 @@ export function createVerifier(deps: {
   readonly hub: Hub;
   readonly pool: RpcPool;
   readonly results: ResultRepository;
+  /** The callback of a deal; the zero address: none. */
+  readonly callbackOf: (dealId: DealId) => Promise<Address>;
   readonly chainWaitMs: number;
 }): Verifier {
-  const { hub, pool, results, chainWaitMs } = deps;
+  const { hub, pool, results, callbackOf, chainWaitMs } = deps;
 
   const reach = async (block: bigint | undefined): Promise<void> => {
     if (block === undefined || block <= pool.head().number) return;
@@ -61,15 +63,15 @@ export function createVerifier(deps: {
 
   const linkOnChain = (bytes: Hex): string => hexToString(bytes);
 
-  const uploaded = async (report: StatusReport, deal: Deal): Promise<Verdict> => {
+  const uploaded = async (report: StatusReport, callback: Address): Promise<Verdict> => {
     const { taskId, details } = report;
     await reach(details?.chainReceipt?.blockNumber);
     const task = await hub.task(taskId, pool.head().number);
     if (task?.status === "COMPLETED") return { kind: "confirmed", result: { link: linkOnChain(task.results), callback: undefined } };
-    if (!sameHex(deal.callback, ZERO_ADDRESS)) {
+    if (!sameHex(callback, ZERO_ADDRESS)) {
       const sent = callbackDigest(details?.chainCallbackData ?? "");
       if (sent === undefined || task === undefined || !sameHex(sent.digest, task.resultDigest)) return denied("PLEASE_WAIT");
-      return { kind: "confirmed", result: { link: formatResultLink({ callback: deal.callback }), callback: sent.bytes } };
+      return { kind: "confirmed", result: { link: formatResultLink({ callback }), callback: sent.bytes } };
     }
     const said = parseResultLink(details?.resultLink ?? "");
     const cid = await results.find(taskId);
@@ -78,7 +80,7 @@ export function createVerifier(deps: {
   };
 
   return {
-    async verify(wallet, report, deal) {
+    async verify(wallet, report, dealId) {
       switch (report.status) {
         case "CONTRIBUTED":
           return (await contributionStatus(wallet, report)) === "UNSET" ? denied("PLEASE_ABORT") : { kind: "confirmed" };
@@ -90,9 +92,11 @@ export function createVerifier(deps: {
         case "CANT_REVEAL":
           return (await contributionStatus(wallet, report)) === "PROVED" ? denied("PLEASE_WAIT") : CLAIMED;
         case "RESULT_UPLOADED":
-          return await uploaded(report, deal);
+          return await uploaded(report, await callbackOf(dealId));
         case "RESULT_UPLOAD_FAILED":
-          return sameHex(deal.callback, ZERO_ADDRESS) && (await isStored(results, report.taskId)) ? denied("PLEASE_WAIT") : CLAIMED;
+          return sameHex(await callbackOf(dealId), ZERO_ADDRESS) && (await isStored(results, report.taskId))
+            ? denied("PLEASE_WAIT")
+            : CLAIMED;
         case "COMPLETED": {
           const task = await hub.task(report.taskId, pool.head().number);
           return task?.status === "COMPLETED" ? { kind: "confirmed" } : denied("PLEASE_WAIT");

@@ -1,4 +1,12 @@
-import { type Bytes32, loginChallengeDigest, lowerHex, type ReplicateStatus, type TaskId, type WorkerpoolAuthorization, workerpoolAuthorizationSchema } from "@iexec-ts/poco";
+import {
+  type Bytes32,
+  loginChallengeDigest,
+  lowerHex,
+  type ReplicateStatus,
+  type TaskId,
+  type WorkerpoolAuthorization,
+  workerpoolAuthorizationSchema,
+} from "@iexec-ts/poco";
 import type { StatusDetails } from "@iexec-ts/wire";
 import type { HDAccount } from "viem";
 import { z } from "zod";
@@ -37,7 +45,9 @@ export class HandWorker {
     return await fetch(`${this.#url}${path}`, {
       method,
       headers: { authorization: `Bearer ${this.#token}`, ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value)) }),
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value)) }),
     });
   }
 
@@ -45,7 +55,10 @@ export class HandWorker {
     const challenge = await fetch(`${this.#url}/workers/challenge?walletAddress=${this.wallet}`);
     if (challenge.status !== 200) return challenge.status;
     const value = await this.account.sign({ hash: loginChallengeDigest(await challenge.text()) });
-    const answer = await fetch(`${this.#url}/workers/login?walletAddress=${this.wallet}`, { method: "POST", body: JSON.stringify({ value }) });
+    const answer = await fetch(`${this.#url}/workers/login?walletAddress=${this.wallet}`, {
+      method: "POST",
+      body: JSON.stringify({ value }),
+    });
     this.#token = await answer.text();
     return answer.status;
   }
@@ -83,7 +96,11 @@ export class HandWorker {
     return found;
   }
 
-  async report(taskId: TaskId, status: ReplicateStatus, more: { readonly cause?: string; readonly details?: StatusDetails; readonly seq?: number } = {}): Promise<Answer> {
+  async report(
+    taskId: TaskId,
+    status: ReplicateStatus,
+    more: { readonly cause?: string; readonly details?: StatusDetails; readonly seq?: number } = {},
+  ): Promise<Answer> {
     const seq = more.seq ?? (this.#seq.get(taskId) ?? 0) + 1;
     this.#seq.set(taskId, seq);
     const answer = await this.call("POST", `/v1/replicates/${taskId}/statuses`, {
@@ -100,9 +117,23 @@ export class HandWorker {
 
   /** Everything from RUNNING to CONTRIBUTING. */
   async compute(taskId: TaskId): Promise<void> {
-    const stages = ["RUNNING", "APP_DOWNLOADING", "APP_DOWNLOADED", "DATA_DOWNLOADING", "DATA_DOWNLOADED", "COMPUTING", "COMPUTED", "CAN_CONTRIBUTE", "CONTRIBUTING"] as const;
+    const stages = [
+      "RUNNING",
+      "APP_DOWNLOADING",
+      "APP_DOWNLOADED",
+      "DATA_DOWNLOADING",
+      "DATA_DOWNLOADED",
+      "COMPUTING",
+      "COMPUTED",
+      "CAN_CONTRIBUTE",
+      "CONTRIBUTING",
+    ] as const;
     for (const status of stages) {
-      const { kind } = await this.report(taskId, status, status === "COMPUTED" ? { details: { exitCode: 0, computeLogs: { stdout: "hello", stderr: "" } } } : {});
+      const { kind } = await this.report(
+        taskId,
+        status,
+        status === "COMPUTED" ? { details: { exitCode: 0, computeLogs: { stdout: "hello", stderr: "" } } } : {},
+      );
       if (kind !== "stored") throw new Error(`${status}: ${kind}`);
     }
   }

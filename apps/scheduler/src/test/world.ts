@@ -1,7 +1,14 @@
 import { createServer } from "node:http";
-import { createLogger, type Logger, silentLogger } from "@iexec-ts/service";
-import { type LocalChain, type MatchedDeal, type PostgresServer, startLocalChain, startPostgres, type TestDatabase } from "@iexec-ts/testkit";
 import { type Address, lowerHex, type TaskId } from "@iexec-ts/poco";
+import { createLogger, type Logger, silentLogger } from "@iexec-ts/service";
+import {
+  type LocalChain,
+  type MatchedDeal,
+  type PostgresServer,
+  startLocalChain,
+  startPostgres,
+  type TestDatabase,
+} from "@iexec-ts/testkit";
 import { toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { z } from "zod";
@@ -180,14 +187,18 @@ export async function contribute(world: World, worker: HandWorker, digest = dige
   const taskId = authorization.chainTaskId;
   await worker.compute(taskId);
   const receipt = await world.chain.contribute(worker.account, authorization, digest);
-  await worker.report(taskId, "CONTRIBUTED", { details: { chainReceipt: { blockNumber: receipt.blockNumber, txHash: receipt.transactionHash } } });
+  await worker.report(taskId, "CONTRIBUTED", {
+    details: { chainReceipt: { blockNumber: receipt.blockNumber, txHash: receipt.transactionHash } },
+  });
   return taskId;
 }
 
 export async function reveal(world: World, worker: HandWorker, taskId: TaskId, digest = digestOf(42)): Promise<void> {
   await worker.report(taskId, "REVEALING");
   const receipt = await world.chain.reveal(worker.account, taskId, digest);
-  await worker.report(taskId, "REVEALED", { details: { chainReceipt: { blockNumber: receipt.blockNumber, txHash: receipt.transactionHash } } });
+  await worker.report(taskId, "REVEALED", {
+    details: { chainReceipt: { blockNumber: receipt.blockNumber, txHash: receipt.transactionHash } },
+  });
 }
 
 export async function upload(world: World, worker: HandWorker, taskId: TaskId): Promise<void> {

@@ -100,5 +100,5 @@ function immutable(reply: FastifyReply, etag: string, cid: string, request: Fast
     "access-control-expose-headers": "content-range, content-length, x-ipfs-path",
   });
   const known = request.headers["if-none-match"];
-  return known !== undefined && known.split(",").some((one) => one.trim().replace(/^W\//, "") === etag || one.trim() === "*");
+  return known?.split(",").some((one) => one.trim().replace(/^W\//, "") === etag || one.trim() === "*") ?? false;
 }
