@@ -1,3 +1,4 @@
 export { type NetworkSettings, networkConfig } from "./config.ts";
 export { buyTask, type TaskOrder } from "./local/buy-task.ts";
+export type { DemoImage } from "./local/demo-image.ts";
 export { ANY_PORTS, type Network, type NetworkOptions, startNetwork } from "./network.ts";

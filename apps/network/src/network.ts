@@ -4,16 +4,16 @@ import { join } from "node:path";
 import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chain";
 import { type Address, lowerHex } from "@iexec-ts/poco";
 import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
-import { DEFAULT_PATIENCE, start as startScheduler } from "@iexec-ts/scheduler";
+import { DEFAULT_PATIENCE, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
 import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
-import { startPostgres, startRegistry } from "@iexec-ts/testkit";
+import { type ImageRegistry, startPostgres, startRegistry } from "@iexec-ts/testkit";
 import { serveWorker, startWorker, type WorkerHandle, workerConfig } from "@iexec-ts/worker";
 import Docker from "dockerode";
 import { bytesToHex, type PrivateKeyAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import type { NetworkSettings } from "./config.ts";
 import { startDatasetServer } from "./local/dataset-server.ts";
-import { buildDemoImage, DEMO_SCENE } from "./local/demo-image.ts";
+import { buildDemoImage, DEMO_SCENE, type DemoImage } from "./local/demo-image.ts";
 import { type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
 import { createWorkerWallets } from "./local/wallets.ts";
 import type { Holding } from "./money.ts";
@@ -22,6 +22,7 @@ import { preflight } from "./preflight.ts";
 export const DOCKER_SOCKET = "/var/run/docker.sock";
 const DATASET = "marbles.json";
 const WORKER_SLOTS = 1;
+const LOST_AFTER_MS = 60_000;
 const GAS_CAP = 22_000_000_000n;
 
 export interface NetworkWorker {
@@ -40,6 +41,8 @@ export interface Network {
   readonly resultProxyUrl: string;
   readonly gatewayUrl: string;
   readonly workers: readonly NetworkWorker[];
+  /** Funded wallets nobody uses yet, each with the environment a worker of its own needs. */
+  readonly spares: readonly { readonly address: Address; readonly env: Readonly<Record<string, string>> }[];
   /** Every party that can hold RLC, in nRLC. */
   holdings(): Promise<readonly Holding[]>;
   /** Stops everything in reverse order and deletes the folder. Idempotent. */
@@ -60,6 +63,19 @@ export type NetworkOptions = Pick<
 > & {
   /** More environment for the workers, by the names of the guide. */
   readonly workerEnv?: Readonly<Record<string, string>>;
+  /** The image the app on chain names; the demo's renderer unless told. */
+  readonly image?: (
+    options: { readonly docker: Docker; readonly registry: Pick<ImageRegistry, "host"> },
+    signal: AbortSignal,
+  ) => Promise<DemoImage>;
+  /** Wallets funded besides those of the workers this network starts. */
+  readonly extraWallets?: number;
+  /** Between scheduler and workers on one side and the chain on the other, for faults; the chain's own address unless told. */
+  readonly nodeFor?: (who: "scheduler" | "worker" | "result-proxy", rpcUrl: string) => Promise<string>;
+  /** How the scheduler waits; what suits a public pool unless told. */
+  readonly patience?: Partial<Patience>;
+  /** Without a ping for this long a worker counts as lost. */
+  readonly lostAfterMs?: number;
 };
 
 /** All ports chosen by the system, instant blocks: for tests. */
@@ -115,10 +131,12 @@ export async function startNetwork(
 
     progress("building the demo's image");
     const docker = new Docker({ socketPath: DOCKER_SOCKET });
-    const image = await owned(buildDemoImage({ docker, registry }, signal), (built) => removeImage(docker, built.reference));
+    const image = await owned((options.image ?? buildDemoImage)({ docker, registry }, signal), (built) =>
+      removeImage(docker, built.reference),
+    );
 
     const password = "local-network";
-    const wallets = await createWorkerWallets(join(dir, "wallets"), options.workers, password);
+    const wallets = await createWorkerWallets(join(dir, "wallets"), options.workers + (options.extraWallets ?? 0), password);
     progress("starting the chain and deploying the contracts");
     const prepared = await owned(
       prepareChain(
@@ -133,6 +151,7 @@ export async function startNetwork(
       (p) => p.close(),
     );
     const { chain, roles } = prepared;
+    const nodeFor = options.nodeFor ?? (async (_who: string, url: string) => url);
     const pool = await owned(createRpcPool({ urls: [chain.rpcUrl], chainId: chain.chainId }, { clock: systemClock, logger: log }), (p) =>
       p.close(),
     );
@@ -148,7 +167,7 @@ export async function startNetwork(
         IEXEC_RESULT_PROXY_PORT: String(options.resultProxyPort),
         IEXEC_IPFS_GATEWAY_PORT: String(options.gatewayPort),
         IEXEC_RESULT_PROXY_DATA_DIR: join(dir, "result-proxy"),
-        IEXEC_BLOCKCHAIN_NODE_ADDRESS: chain.rpcUrl,
+        IEXEC_BLOCKCHAIN_NODE_ADDRESS: await nodeFor("result-proxy", chain.rpcUrl),
         IEXEC_HUB_ADDRESS: chain.hub,
       },
     }).values;
@@ -163,7 +182,8 @@ export async function startNetwork(
           account: schedulerAccount(prepared),
           workerpool: prepared.workerpool.address,
           hubAddress: chain.hub,
-          rpcUrls: [chain.rpcUrl],
+          rpcUrls: [await nodeFor("scheduler", chain.rpcUrl)],
+          publicRpcUrl: await nodeFor("worker", chain.rpcUrl),
           chainId: chain.chainId,
           startBlock: 0n,
           database: { url: schedulerDatabase.url },
@@ -176,10 +196,10 @@ export async function startNetwork(
           requiredWorkerVersion: "",
           askForReplicatePeriodMs: 1_000,
           v9WaitMs: 20_000,
-          lostAfterMs: 60_000,
+          lostAfterMs: options.lostAfterMs ?? LOST_AFTER_MS,
           redeliverMs: 10_000,
           chainWaitMs: 20_000,
-          patience: DEFAULT_PATIENCE,
+          patience: { ...DEFAULT_PATIENCE, ...options.patience },
           gas: { multiplier: 1, cap: GAS_CAP, gasless: false },
           confirmations: 1,
           reorgDepth: 32,
@@ -190,29 +210,28 @@ export async function startNetwork(
       (s) => s.close(),
     );
 
+    const workerEnv = (name: string, keystorePath: string, port: number): Record<string, string> => ({
+      IEXEC_WORKER_NAME: name,
+      IEXEC_CORE_URL: scheduler.url,
+      POOL_ADDRESS: prepared.workerpool.address,
+      IEXEC_WORKER_WALLET_PATH: keystorePath,
+      IEXEC_WORKER_WALLET_PASSWORD: password,
+      IEXEC_WORKER_BASE_DIR: join(dir, "tasks"),
+      IEXEC_WORKER_STATE_DIR: join(dir, "state", name),
+      IEXEC_WORKER_PORT: String(port),
+      IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT: String(WORKER_SLOTS),
+      IEXEC_WORKER_TASK_MEMORY_MIB: "512",
+      IEXEC_WORKER_TASK_NETWORK: "none",
+      // The dataset server of this network is on loopback.
+      IEXEC_WORKER_ALLOW_PRIVATE_DOWNLOADS: "127.0.0.1",
+      ...options.workerEnv,
+    });
     progress(`starting ${options.workers} workers`);
     const workers = await Promise.all(
-      wallets.map(async ({ keystorePath }, index) => {
+      wallets.slice(0, options.workers).map(async ({ keystorePath }, index) => {
         const name = `worker-${index + 1}`;
-        const { values: settings } = loadConfig(workerConfig, {
-          argv: [],
-          env: {
-            IEXEC_WORKER_NAME: name,
-            IEXEC_CORE_URL: scheduler.url,
-            POOL_ADDRESS: prepared.workerpool.address,
-            IEXEC_WORKER_WALLET_PATH: keystorePath,
-            IEXEC_WORKER_WALLET_PASSWORD: password,
-            IEXEC_WORKER_BASE_DIR: join(dir, "tasks"),
-            IEXEC_WORKER_STATE_DIR: join(dir, "state", name),
-            IEXEC_WORKER_PORT: String(options.workerPort === 0 ? 0 : options.workerPort + index + 1),
-            IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT: String(WORKER_SLOTS),
-            IEXEC_WORKER_TASK_MEMORY_MIB: "512",
-            IEXEC_WORKER_TASK_NETWORK: "none",
-            // The dataset server of this network is on loopback.
-            IEXEC_WORKER_ALLOW_PRIVATE_DOWNLOADS: "127.0.0.1",
-            ...options.workerEnv,
-          },
-        });
+        const port = options.workerPort === 0 ? 0 : options.workerPort + index + 1;
+        const { values: settings } = loadConfig(workerConfig, { argv: [], env: workerEnv(name, keystorePath, port) });
         const wallet = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
         const workerLog = log.child({ service: name });
         const handle = await owned(
@@ -240,6 +259,12 @@ export async function startNetwork(
       resultProxyUrl: proxy.url,
       gatewayUrl: proxy.gatewayUrl,
       workers,
+      spares: wallets
+        .slice(options.workers)
+        .map(({ wallet, keystorePath }, n) => ({
+          address: lowerHex(wallet.address),
+          env: workerEnv(`worker-${options.workers + n + 1}`, keystorePath, 0),
+        })),
       holdings: () =>
         Promise.all(
           parties.map(async ([who, address]) => {

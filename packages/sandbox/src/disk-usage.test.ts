@@ -62,7 +62,10 @@ test.skipIf(process.getuid?.() === 0)("a folder that may not be read is reported
 
 test("the watch ends when the cap is exceeded, and when it is aborted", async () => {
   let bytes = 0;
-  const ports = { clock: { ...systemClock, sleep: async () => void (bytes += 40) }, random: () => 0, signal: new AbortController().signal };
+  const write = async () => {
+    bytes += 40;
+  };
+  const ports = { clock: { ...systemClock, sleep: write }, random: () => 0, signal: new AbortController().signal };
   await untilExceeded(async () => ({ bytes, exceeded: bytes > 100 }), 100, ports);
   expect(bytes).toBe(120);
   const abort = new AbortController();

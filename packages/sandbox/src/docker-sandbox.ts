@@ -332,28 +332,39 @@ class DockerAdapter implements DockerSandbox {
     return onceEngineAnswers(read, { clock, random, signal, onLost: () => undefined });
   }
 
-  /** What the app has written to disk: its writable mounts, and its root file system where that is writable. */
+  /** What the app has written to disk. A look that fails says nothing about the app, so it must not end the run. */
   async #measureOutput(spec: RunSpec, id: string, signal: AbortSignal): Promise<Measure> {
+    try {
+      return await this.#measure(spec, id, signal);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      this.#deps.logger.warn("output could not be measured", { container: spec.name, reason: String(thrown) });
+      return { bytes: 0, exceeded: false };
+    }
+  }
+
+  /** Writable mounts, and the root file system where that is writable. */
+  async #measure(spec: RunSpec, id: string, signal: AbortSignal): Promise<Measure> {
     const { outputBytes } = spec.limits;
     let bytes = 0;
     let left = this.#options.outputEntries ?? 100_000;
-    let exceeded = false;
     for (const mount of spec.mounts) {
       if (mount.readOnly) continue;
       const usage = await measureTree(mount.host, { bytes: outputBytes - bytes, entries: left }, signal);
+      if (usage.unreadable > 0) this.#deps.logger.warn("parts of the output cannot be measured", { container: spec.name });
       bytes += usage.bytes;
       left -= usage.entries;
-      exceeded ||= usage.exceeded;
+      if (usage.exceeded) return { bytes, exceeded: true };
     }
-    if (this.#options.profile === "compat" && !exceeded) bytes += await this.#rootBytes(id, signal);
-    return { bytes, exceeded: exceeded || bytes > outputBytes };
+    if (this.#options.profile === "compat") bytes += await this.#rootBytes(id, signal);
+    return { bytes, exceeded: bytes > outputBytes };
   }
 
+  /** While the engine is away nothing can be asked; the next look will tell. */
   async #rootBytes(id: string, signal: AbortSignal): Promise<number> {
     try {
       return (await inspectContainer(this.#engine, id, signal, { size: true }))?.SizeRw ?? 0;
     } catch (thrown) {
-      // While the engine is away nothing can be asked; the next look will tell.
       if (hasCode(thrown, "SBX-1001")) return 0;
       throw thrown;
     }

@@ -20,8 +20,6 @@ export const infoSchema = z.object({
   PidsLimit: z.boolean().default(false),
   CpuCfsQuota: z.boolean().default(false),
   SecurityOptions: names,
-  Plugins: z.object({ Log: names }).nullish(),
-  LiveRestoreEnabled: z.boolean().default(false),
 });
 export type EngineInfo = z.infer<typeof infoSchema>;
 
@@ -62,13 +60,8 @@ export const imageSchema = z.object({
 });
 export type ImageDetails = z.infer<typeof imageSchema>;
 
-export const networkSchema = z.object({
-  Id: z.string(),
-  Name: z.string(),
-  Labels: record,
-  IPAM: z.object({ Config: list(z.object({ Subnet: z.string().optional(), Gateway: z.string().optional() })) }).nullish(),
-});
-export const networkListSchema = z.array(z.object({ Id: z.string(), Name: z.string(), Labels: record }));
+export const networkSchema = z.object({ Id: z.string(), Name: z.string(), Labels: record });
+export const networkListSchema = z.array(networkSchema);
 
 /** One line of a pull's progress. */
 export const progressSchema = z.object({

@@ -112,7 +112,7 @@ test("two isolated apps have networks of their own, which go with them", async (
     expect(Object.keys(network.Containers)).toHaveLength(1);
   }
   await runs[0]?.remove();
-  const left = () => docker.listNetworks({ filters: JSON.stringify({ label: [`${LABELS.worker}=${world.id}`] }) });
+  const left = () => docker.listNetworks({ filters: { label: [`${LABELS.worker}=${world.id}`] } });
   expect((await left()).map(({ Name }) => Name)).toEqual([networkName(`${world.id}-two`)]);
   await sandbox.reap({ [LABELS.worker]: world.id }, new Set());
   expect(await left()).toEqual([]);

@@ -67,12 +67,6 @@ async function findNetwork(engine: Engine, name: string, run: string, signal?: A
   return found;
 }
 
-/** The address of the host on a run's network. */
-export async function gatewayOf(engine: Engine, containerName: string, signal?: AbortSignal): Promise<string | undefined> {
-  const found = await findNetwork(engine, networkName(containerName), containerName, signal);
-  return found?.IPAM?.Config?.[0]?.Gateway;
-}
-
 /** Idempotent. SIDE EFFECTS: removes the run's network. */
 export async function removeNetwork(engine: Engine, nameOrId: string, signal?: AbortSignal): Promise<void> {
   await engine.send(

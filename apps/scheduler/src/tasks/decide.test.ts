@@ -1,118 +1,26 @@
-import {
-  type Address,
-  type ChainTask,
-  type ChainTaskStatus,
-  CONTRIBUTION_STATUSES,
-  type Contribution,
-  canFollow,
-  chainTime,
-  nanoRlc,
-  REPLICATE_STATUSES,
-  TASK_STATUSES,
-  workerWeight,
-  ZERO_ADDRESS,
-  ZERO_BYTES32,
-} from "@iexec-ts/poco";
-import fc from "fast-check";
+import { type Address, type ChainTask, chainTime } from "@iexec-ts/poco";
 import { describe, expect, test } from "vitest";
-import type { ReplicateRecord, Sighting, TaskRecord } from "../model.ts";
-import { isDigression, isSettled } from "../replicates/classes.ts";
+import type { Sighting } from "../model.ts";
+import {
+  at,
+  CONTRIBUTION_END,
+  contribution,
+  FINAL,
+  HASHES,
+  onChain,
+  PERIOD,
+  REVEAL_END,
+  replicate,
+  type Scene,
+  START,
+  situation,
+  task,
+  WALL,
+  wallet,
+} from "../test/scenes.ts";
 import { decideTask } from "./decide.ts";
-import type { Effect, Situation } from "./decision.ts";
+import type { Effect } from "./decision.ts";
 
-const TASK = `0x${"11".repeat(32)}` as const;
-const WALL = new Date("2026-01-01T00:00:00.000Z");
-const HASHES = [`0x${"aa".repeat(32)}`, `0x${"bb".repeat(32)}`] as const;
-const PERIOD = 100n;
-const START = 1_000n;
-const CONTRIBUTION_END = chainTime(START + 7n * PERIOD);
-const REVEAL_END = chainTime(START + 8n * PERIOD);
-const FINAL = chainTime(START + 10n * PERIOD);
-const wallet = (n: number): Address => `0x${n.toString(16).padStart(40, "0")}`;
-const at = (ms: number): Date => new Date(WALL.getTime() + ms);
-
-const task = (more: Partial<TaskRecord> = {}): TaskRecord => ({
-  id: TASK,
-  dealId: TASK,
-  index: 0n,
-  status: "RUNNING",
-  open: false,
-  endedAt: undefined,
-  closed: false,
-  tee: undefined,
-  trust: 1n,
-  workerStake: nanoRlc(3n),
-  period: PERIOD,
-  contributionDeadline: CONTRIBUTION_END,
-  finalDeadline: FINAL,
-  revealDeadline: undefined,
-  consensusBlock: undefined,
-  enclaveChallenge: undefined,
-  resultLink: undefined,
-  callbackData: undefined,
-  ...more,
-});
-
-const replicate = (n: number, more: Partial<ReplicateRecord> = {}): ReplicateRecord => ({
-  taskId: TASK,
-  wallet: wallet(n),
-  status: "COMPUTING",
-  cause: undefined,
-  relevant: more.status ?? "COMPUTING",
-  workerStatus: more.status ?? "COMPUTING",
-  workerSeq: 1,
-  history: 1,
-  slot: true,
-  weight: workerWeight(0n),
-  uploadTries: 0,
-  told: undefined,
-  changedAt: WALL,
-  changedChain: chainTime(START),
-  alive: true,
-  ...more,
-});
-
-const onChain = (status: ChainTaskStatus, more: Partial<ChainTask> = {}): ChainTask => ({
-  id: TASK,
-  status,
-  dealId: TASK,
-  index: 0n,
-  timeref: PERIOD,
-  contributionDeadline: CONTRIBUTION_END,
-  revealDeadline: status === "ACTIVE" ? chainTime(0n) : REVEAL_END,
-  finalDeadline: FINAL,
-  consensusValue: status === "ACTIVE" ? ZERO_BYTES32 : HASHES[0],
-  revealCounter: 0n,
-  winnerCounter: 1n,
-  contributors: [],
-  resultDigest: ZERO_BYTES32,
-  results: "0x",
-  resultsCallback: "0x",
-  ...more,
-});
-
-const contribution = (status: Contribution["status"], resultHash: Contribution["resultHash"] = HASHES[0]): Contribution => ({
-  status,
-  resultHash,
-  resultSeal: ZERO_BYTES32,
-  enclaveChallenge: ZERO_ADDRESS,
-  weight: 1n,
-});
-
-interface Scene extends Partial<Omit<Situation, "chain" | "now">> {
-  readonly onChain?: ChainTask | undefined;
-  readonly contributions?: ReadonlyMap<Address, Contribution>;
-  readonly time?: bigint;
-  readonly wall?: Date;
-}
-const situation = (scene: Scene): Situation => ({
-  task: scene.task ?? task(),
-  replicates: scene.replicates ?? [],
-  sightings: scene.sightings ?? new Map(),
-  chain: { task: scene.onChain, contributions: scene.contributions ?? new Map() },
-  now: { chain: chainTime(scene.time ?? START + 10n), wall: scene.wall ?? WALL },
-  patience: { uploadStartMs: 1_000, uploadMs: 5_000, uploadRetryMs: 100, unnotifiedMs: 500, closeMs: 2_000 },
-});
 const effectsOf = (scene: Scene): readonly Effect[] => decideTask(situation(scene)).effects;
 const callsOf = (scene: Scene) => effectsOf(scene).flatMap((effect) => (effect.kind === "call" ? [effect.call] : []));
 const statusesOf = (scene: Scene) => effectsOf(scene).flatMap((effect) => (effect.kind === "task-status" ? [effect.status] : []));
@@ -301,178 +209,5 @@ describe("the end", () => {
     ]);
     const told = [replicate(1, { status: "COMPLETED" }), replicate(2, { status: "ABORTED_ON_CONSENSUS_REACHED" })];
     expect(effectsOf({ ...scene, replicates: told })).toEqual([{ kind: "close" }]);
-  });
-});
-
-const anyTask: fc.Arbitrary<TaskRecord> = fc
-  .record({
-    status: fc.constantFrom(...TASK_STATUSES),
-    open: fc.boolean(),
-    ended: fc.boolean(),
-    tee: fc.constantFrom(undefined, "tdx" as const),
-    trust: fc.bigInt({ min: 0n, max: 200n }),
-    resultLink: fc.constantFrom(undefined, "link"),
-    challenge: fc.constantFrom(undefined, wallet(99)),
-  })
-  .map(({ ended, challenge, ...rest }) => task({ ...rest, endedAt: ended ? WALL : undefined, enclaveChallenge: challenge }));
-
-const anyReplicate = (n: number): fc.Arbitrary<ReplicateRecord> =>
-  fc
-    .record({
-      status: fc.constantFrom(...REPLICATE_STATUSES),
-      relevant: fc.constantFrom(...REPLICATE_STATUSES.filter((status) => !isDigression(status))),
-      alive: fc.boolean(),
-      uploadTries: fc.nat(40),
-      told: fc.constantFrom(undefined, "REVEAL" as const, "ABORT" as const, "UPLOAD" as const),
-      changed: fc.nat(20_000),
-      changedChain: fc.bigInt({ min: START, max: FINAL + 50n }).map(chainTime),
-    })
-    .map(({ changed, status, relevant, ...rest }) =>
-      replicate(n, { ...rest, status, relevant: isDigression(status) ? relevant : status, changedAt: at(changed - 10_000) }),
-    );
-
-const anyScene: fc.Arbitrary<Situation> = fc
-  .record({
-    task: anyTask,
-    replicates: fc.tuple(...[1, 2, 3].map(anyReplicate)),
-    count: fc.nat(3),
-    contributions: fc.array(
-      fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom(...CONTRIBUTION_STATUSES.slice(1)), fc.constantFrom(...HASHES)),
-      { maxLength: 4 },
-    ),
-    status: fc.constantFrom<ChainTaskStatus | undefined>(undefined, "UNSET", "ACTIVE", "REVEALING", "COMPLETED", "FAILED"),
-    revealDeadline: fc.bigInt({ min: START, max: REVEAL_END }).map(chainTime),
-    winnerCounter: fc.bigInt({ min: 1n, max: 3n }),
-    revealCounter: fc.bigInt({ min: 0n, max: 3n }),
-    time: fc.bigInt({ min: START, max: FINAL + 100n }),
-    seen: fc.boolean(),
-  })
-  .map(({ status, contributions, revealDeadline, winnerCounter, revealCounter, time, seen, count, ...rest }) =>
-    situation({
-      task: rest.task,
-      replicates: rest.replicates.slice(0, count),
-      onChain: status === undefined ? undefined : onChain(status, { revealDeadline, winnerCounter, revealCounter }),
-      contributions: new Map(contributions.map(([n, state, hash]) => [wallet(n), contribution(state, hash)])),
-      sightings: seen ? new Map([[wallet(1), { wallet: wallet(1), weight: 2n, seenAt: at(-10_000), provedAt: at(-10_000) }]]) : new Map(),
-      time,
-    }),
-  );
-
-/** What the store would look like after the effects, with a faithful but simple memory. */
-function afterEffects(before: Situation): Situation {
-  let record = before.task;
-  const replicates = new Map(before.replicates.map((one) => [one.wallet, one]));
-  const change = (address: Address, more: Partial<ReplicateRecord>): void => {
-    const old = replicates.get(address);
-    if (old !== undefined) replicates.set(address, { ...old, ...more });
-  };
-  const setStatus = (address: Address, status: ReplicateRecord["status"]): void => {
-    const relevant = isDigression(status) ? replicates.get(address)?.relevant : status;
-    change(address, {
-      status,
-      ...(relevant === undefined ? {} : { relevant }),
-      changedAt: before.now.wall,
-      changedChain: before.now.chain,
-    });
-  };
-  for (const effect of decideTask(before).effects) {
-    if (effect.kind === "task-status") {
-      const over = effect.status === "COMPLETED" || effect.status === "FAILED";
-      record = { ...record, status: effect.status, endedAt: over ? (record.endedAt ?? before.now.wall) : undefined };
-    }
-    if (effect.kind === "demand") record = { ...record, open: effect.open };
-    if (effect.kind === "close") record = { ...record, closed: true };
-    if (effect.kind === "forget-result") record = { ...record, resultLink: undefined };
-    if (effect.kind === "replicate-status") setStatus(effect.wallet, effect.status);
-    if (effect.kind === "order") for (const address of effect.wallets) change(address, { told: effect.order });
-    if (effect.kind === "adopt")
-      replicates.set(
-        effect.wallet,
-        replicate(0, { wallet: effect.wallet, status: "CONTRIBUTED", alive: false, changedAt: before.now.wall }),
-      );
-    if (effect.kind === "request-upload") {
-      const [first] = effect.among;
-      if (first !== undefined) {
-        setStatus(first, "RESULT_UPLOAD_REQUESTED");
-        change(first, { uploadTries: (replicates.get(first)?.uploadTries ?? 0) + 1 });
-      }
-    }
-  }
-  return { ...before, task: record, replicates: [...replicates.values()] };
-}
-
-const restless = ({ kind }: Effect): boolean => kind !== "call" && kind !== "enclave-challenge";
-
-describe("in any situation", () => {
-  test("the effects come to rest: deciding again asks for nothing new", () => {
-    fc.assert(
-      fc.property(anyScene, (scene) => {
-        let now = scene;
-        for (let round = 0; round < 11; round += 1) now = afterEffects(now);
-        expect(decideTask(now).effects.filter(restless)).toEqual([]);
-      }),
-      { numRuns: 3_000 },
-    );
-  });
-
-  test("a task that is not closed has something to wait for", () => {
-    fc.assert(
-      fc.property(anyScene, (scene) => {
-        let now = scene;
-        for (let round = 0; round < 11; round += 1) now = afterEffects(now);
-        const { effects, wakeChain, wakeWall } = decideTask(now);
-        const waits = wakeChain !== undefined || wakeWall !== undefined || effects.some((effect) => !restless(effect));
-        expect(now.task.closed || waits).toBe(true);
-      }),
-      { numRuns: 3_000 },
-    );
-  });
-
-  test("transactions are asked for only where the contracts allow them", () => {
-    fc.assert(
-      fc.property(anyScene, (scene) => {
-        const { chain, now } = scene;
-        const state = chain.task?.status ?? "UNSET";
-        for (const effect of decideTask(scene).effects) {
-          if (effect.kind !== "call") continue;
-          if (effect.call === "initialize") expect(state).toBe("UNSET");
-          if (effect.call === "claim") expect([state === "ACTIVE" || state === "REVEALING", now.chain >= FINAL]).toEqual([true, true]);
-          if (effect.call === "reopen") {
-            expect([state, chain.task?.revealCounter, now.chain >= (chain.task?.revealDeadline ?? 0n), now.chain < FINAL]).toEqual([
-              "REVEALING",
-              0n,
-              true,
-              true,
-            ]);
-          }
-          if (effect.call === "finalize") {
-            const { revealCounter = 0n, winnerCounter = 0n, revealDeadline = 0n } = chain.task ?? {};
-            const allowed = revealCounter > 0n && (revealCounter >= winnerCounter || now.chain >= revealDeadline) && now.chain < FINAL;
-            expect([state, allowed, scene.task.resultLink]).toEqual(["REVEALING", true, "link"]);
-          }
-        }
-      }),
-      { numRuns: 3_000 },
-    );
-  });
-
-  test("no settled replicate is touched, and lost workers are marked by a legal move", () => {
-    fc.assert(
-      fc.property(anyScene, (scene) => {
-        const before = new Map(scene.replicates.map(({ wallet: address, status }) => [address, status]));
-        for (const effect of decideTask(scene).effects) {
-          if (effect.kind !== "replicate-status") continue;
-          const from = before.get(effect.wallet);
-          if (from === undefined) continue;
-          expect(isSettled(from)).toBe(false);
-          if (effect.status === "WORKER_LOST") expect(canFollow(from, "WORKER_LOST")).toBe(true);
-        }
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
-  test("the same situation gives the same decision", () => {
-    fc.assert(fc.property(anyScene, (scene) => expect(decideTask(scene)).toEqual(decideTask(scene))));
   });
 });

@@ -81,13 +81,31 @@ async function resultLookup(stored: ReadonlyMap<string, string>): Promise<{ read
   };
 }
 
-export async function openWorld(): Promise<World> {
+/** What a test file starts once. */
+export interface Ground {
+  readonly chain: LocalChain;
+  readonly postgres: PostgresServer;
+  close(): Promise<void>;
+}
+
+export async function openGround(): Promise<Ground> {
+  const [chain, postgres] = await Promise.all([startLocalChain(), startPostgres()]);
+  return {
+    chain,
+    postgres,
+    async close() {
+      await Promise.all([chain.stop(), postgres.stop()]);
+    },
+  };
+}
+
+/** A workerpool and a database of its own on shared ground, so that tests do not see each other's deals. */
+export async function openWorld({ chain, postgres }: Ground): Promise<World> {
   const stored = new Map<string, string>();
-  const [chain, postgres, lookup] = await Promise.all([startLocalChain(), startPostgres(), resultLookup(stored)]);
-  const database = await postgres.createDatabase();
+  const [database, lookup] = await Promise.all([postgres.createDatabase(), resultLookup(stored)]);
   const owner = privateKeyToAccount(toHex(chain.account(OWNER).getHdKey().privateKey ?? new Uint8Array(32)));
-  const workerpool = lowerHex(await chain.createWorkerpool(owner, { description: "test pool" }));
-  const app = await chain.createApp(chain.account(APP_OWNER), { name: "app", image: "example/app:1" });
+  const workerpool = lowerHex(await chain.createWorkerpool(owner, { description: `pool of ${database.name}` }));
+  const app = await chain.createApp(chain.account(APP_OWNER), { name: `app of ${database.name}`, image: "example/app:1" });
   await chain.deposit(owner.address, 1_000n * RLC);
   await chain.deposit(chain.account(REQUESTER).address, 1_000n * RLC);
   const schedulers = new Set<Scheduler>();
@@ -176,7 +194,7 @@ export async function openWorld(): Promise<World> {
     async close() {
       await Promise.all([...schedulers].map((scheduler) => scheduler.close()));
       await database.drop();
-      await Promise.all([chain.stop(), postgres.stop(), lookup.close()]);
+      await lookup.close();
     },
   };
 }

@@ -86,6 +86,11 @@ export class ChainRig {
     return this.rpc("evm_mine");
   }
 
+  /** From now on a block every second. */
+  mineOn(): Promise<unknown> {
+    return this.rpc("evm_setIntervalMining", 1);
+  }
+
   async nonce(): Promise<number> {
     return this.pool.client.getTransactionCount({ address: this.account.address });
   }

@@ -41,12 +41,12 @@ export class QueueState {
   readonly parts: QueueParts;
   readonly entries = new Map<string, Entry>();
   readonly changes = new Listeners<TxRecord>();
-  /** Nonces below are used up by transactions that can no longer be undone. Undefined before the first look at an unused outbox. */
+  /** Nonces below are used up by transactions of ours that can no longer be undone; undefined while there are none. */
   base: number | undefined;
   /** Transaction count of the wallet at the newest block; undefined before the first look. */
   latest: number | undefined;
-  /** Counts up to this one are known to be foreign. */
-  foreignUpTo = 0;
+  /** Nonces below that are not ours are already known to be foreign; undefined before the first look at an unused outbox. */
+  foreignUpTo: number | undefined;
   /** The entry at the front of the line. */
   front: Entry | undefined;
   /** The line cannot move because of a nonce nobody holds, or because the chain is behind our journal. */

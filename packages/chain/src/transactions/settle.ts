@@ -32,10 +32,10 @@ export async function settle(state: QueueState, head: Head): Promise<void> {
 
 function noticeForeign(state: QueueState, latest: number): void {
   const highest = state.line().at(-1)?.record.nonce;
-  const known = Math.max(state.base ?? 0, state.foreignUpTo, highest === undefined ? 0 : highest + 1);
-  const first = state.base === undefined && highest === undefined;
-  if (first) state.base = latest;
-  if (first || latest <= known) return;
+  const isFirst = state.base === undefined && state.foreignUpTo === undefined && highest === undefined;
+  const known = Math.max(state.base ?? 0, state.foreignUpTo ?? 0, highest === undefined ? 0 : highest + 1);
+  if (isFirst) state.foreignUpTo = latest;
+  if (isFirst || latest <= known) return;
   state.foreignUpTo = latest;
   state.parts.logger.warn("a transaction that is not ours used the wallet", { nonce: latest - 1 });
   state.parts.onForeign({ nonce: latest - 1, id: undefined });
@@ -102,7 +102,7 @@ async function doubt(state: QueueState, entry: Entry): Promise<void> {
   if (leftMs > 0) return state.alarm(leftMs);
   const { nonce } = entry.record;
   if (nonce !== undefined) {
-    state.foreignUpTo = Math.max(state.foreignUpTo, nonce + 1);
+    state.foreignUpTo = Math.max(state.foreignUpTo ?? 0, nonce + 1);
     state.parts.logger.warn("a transaction that is not ours took a nonce of the outbox", { id: entry.id, nonce });
     state.parts.onForeign({ nonce, id: entry.id });
   }

@@ -44,7 +44,7 @@ describe("a transaction that is not mined", () => {
     const record = await untilRecord(queue, "capped", ({ note }) => note?.startsWith("stuck") === true);
     expect(record.attempts.every(({ maxFeePerGas }) => maxFeePerGas <= 4n * GWEI)).toBe(true);
     await rig.rpc("anvil_setNextBlockBaseFeePerGas", gasOf(GWEI));
-    await rig.mine();
+    await rig.mineOn();
     expect(await outcome).toMatchObject({ kind: "mined" });
   });
 
@@ -76,7 +76,7 @@ describe("a transaction that is not mined", () => {
     const record = await untilRecord(queue, "late", attemptsAre(2));
     expect(record.attempts.map(({ cancels }) => cancels)).toEqual([false, true]);
     await rig.rpc("anvil_setNextBlockBaseFeePerGas", gasOf(GWEI));
-    await rig.mine();
+    await rig.mineOn();
     expect(await outcome).toEqual({ kind: "expired" });
     expect(await next).toMatchObject({ kind: "mined" });
     expect(await sinkBalance(rig)).toBe(1n);
@@ -88,7 +88,7 @@ describe("a transaction that is not mined", () => {
     const outcome = queue.submit(intentOf("no", { value: wei(1n) }));
     await untilRecord(queue, "no", attemptsAre(1));
     await queue.cancel("no");
-    await rig.mine();
+    await rig.mineOn();
     expect(await outcome).toEqual({ kind: "expired" });
     expect(await sinkBalance(rig)).toBe(0n);
     expect(await rig.nonce()).toBe(1);
@@ -124,7 +124,7 @@ describe("a nonce taken by somebody else", () => {
     await rig.foreign(0, 90n * GWEI);
     await rig.mine();
     await untilRecord(queue, "robbed", ({ nonce }) => nonce === 1);
-    await rig.mine();
+    await rig.mineOn();
     expect(await outcome).toMatchObject({ kind: "mined" });
     expect(foreign).toEqual([{ nonce: 0, id: "robbed" }]);
     expect(await sinkBalance(rig)).toBe(1n);
@@ -154,14 +154,7 @@ describe("a reorganisation", () => {
     await untilRecord(queue, "behind", ({ nonce }) => nonce === 1);
     await rig.rpc("anvil_dropAllTransactions");
     await rig.rpc("anvil_reorg", 1, []);
-    for (let n = 0; n < 4; n += 1) await rig.mine();
-    await untilRecord(queue, "fill:0", ({ state }) => state === "sent");
-    await rig.mine();
-    await untilState(queue, "fill:0", "mined");
-    await rig.mine();
-    await rig.mine();
-    await rig.mine();
-    await rig.mine();
+    await rig.mineOn();
     expect(await outcome).toMatchObject({ kind: "mined" });
     expect(await rig.nonce()).toBe(2);
   });

@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createHealth, createHttpServer, createMetrics, type HttpServer, silentLogger } from "@iexec-ts/service";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { IpfsStore } from "../api.ts";
+import { freshFolder } from "../test/tree.ts";
 import { parseRange, registerIpfsGateway } from "./gateway.ts";
 import { openIpfsStore } from "./local-store.ts";
 
@@ -19,7 +19,7 @@ async function* bytesOf(...parts: (string | Buffer)[]): AsyncGenerator<Buffer> {
 }
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "payload-"));
+  dir = await freshFolder(afterAll);
   store = await openIpfsStore({ dir });
   await store.add(bytesOf("hello world\n"));
   const shell = { name: "gateway", version: "0.0.0", host: "127.0.0.1", port: 0, logger: silentLogger };

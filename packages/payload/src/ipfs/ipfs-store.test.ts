@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { IpfsStore } from "../api.ts";
-import { codeOf } from "../output/test-tree.ts";
+import { startKuboStub } from "../test/kubo-stub.ts";
+import { codeOf, freshFolder } from "../test/tree.ts";
 import { createKuboIpfs } from "./kubo.ts";
-import { startKuboStub } from "./kubo-stub.ts";
 import { openIpfsStore } from "./local-store.ts";
 
 const HELLO = "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o";
@@ -28,11 +27,11 @@ interface Opened {
 }
 const makers: Record<string, () => Promise<Opened>> = {
   local: async () => {
-    const store = await openIpfsStore({ dir: await mkdtemp(join(tmpdir(), "payload-")) });
+    const store = await openIpfsStore({ dir: await freshFolder(afterAll) });
     return { store, close: () => store.close() };
   },
   kubo: async () => {
-    const behind = await openIpfsStore({ dir: await mkdtemp(join(tmpdir(), "payload-")) });
+    const behind = await openIpfsStore({ dir: await freshFolder(afterAll) });
     const stub = await startKuboStub(behind);
     const store = createKuboIpfs({ apiUrl: `${stub.url}/` });
     return { store, close: () => store.close().then(stub.close) };
@@ -124,7 +123,7 @@ describe.each(Object.keys(makers))("an IPFS store: %s", (name) => {
 
 describe("the local store", () => {
   test("keeps its content over a restart, notices damage, and repairs it by the next add", async () => {
-    const dir = await mkdtemp(join(tmpdir(), "payload-"));
+    const dir = await freshFolder();
     const file = noise(600_000);
     const first = await openIpfsStore({ dir });
     const { cid } = await first.add(bytesOf(file));
@@ -141,7 +140,7 @@ describe("the local store", () => {
   });
 
   test("a file with a missing block is not there", async () => {
-    const dir = await mkdtemp(join(tmpdir(), "payload-"));
+    const dir = await freshFolder();
     const store = await openIpfsStore({ dir });
     const { cid } = await store.add(bytesOf(noise(600_000)));
     const [block = ""] = (await readdir(dir, { recursive: true })).filter((name) => name.endsWith(".data"));
@@ -150,7 +149,7 @@ describe("the local store", () => {
   });
 
   test("says so when its folder is a file", async () => {
-    const path = join(await mkdtemp(join(tmpdir(), "payload-")), "file");
+    const path = join(await freshFolder(), "file");
     await writeFile(path, "");
     expect(await codeOf(openIpfsStore({ dir: path }))).toBe("PAY-1306");
   });

@@ -1,8 +1,8 @@
 import { appendFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { codeOf, LIMITS, makeTree, never } from "../test/tree.ts";
 import { readTreeFile } from "./read-file.ts";
-import { codeOf, LIMITS, makeTree, never } from "./test-tree.ts";
 import { type TreeFile, walkOutput } from "./walk.ts";
 
 async function drain(file: TreeFile): Promise<number> {

@@ -1,11 +1,10 @@
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { ZipFile } from "yazl";
+import { CALLBACK, codeOf, computed, freshFolder, LIMITS, makeTree, NO_CALLBACK, never, seal } from "../test/tree.ts";
 import { readResultZip } from "./read-result-zip.ts";
-import { CALLBACK, codeOf, computed, LIMITS, makeTree, NO_CALLBACK, never, seal } from "./test-tree.ts";
 import { writeZip } from "./zip-writer.ts";
 
 const V1 = "0x7f6aa116d9bcbd06ae7737dec5d8294b9ffe855e84bae1b5027c885fb1f932d3";
@@ -16,7 +15,7 @@ async function zipped(fill: (zip: ZipFile) => void): Promise<string> {
   const zip = new ZipFile();
   fill(zip);
   zip.end();
-  const path = join(await mkdtemp(join(tmpdir(), "payload-")), "r.zip");
+  const path = join(await freshFolder(), "r.zip");
   await writeFile(path, await buffer(zip.outputStream));
   return path;
 }
@@ -25,7 +24,7 @@ const addGood = (zip: ZipFile): void => {
 };
 /** An archive with names no honest writer takes. */
 async function named(...names: string[]): Promise<string> {
-  const path = join(await mkdtemp(join(tmpdir(), "payload-")), "r.zip");
+  const path = join(await freshFolder(), "r.zip");
   await writeZip(
     path,
     names.map((name) => ({ name, open: () => [Buffer.from("x")] })),
@@ -100,7 +99,7 @@ test.each([
   ["text", Buffer.from("this is no zip file, only some text that is long enough")],
   ["nothing", Buffer.alloc(0)],
 ])("refuses %s", async (_name, bytes) => {
-  const path = join(await mkdtemp(join(tmpdir(), "payload-")), "r.zip");
+  const path = join(await freshFolder(), "r.zip");
   await writeFile(path, bytes);
   expect(await codeOf(read(path))).toBe("PAY-1221");
 });

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { CALLBACK, codeOf, computed, LIMITS, makeTree, NO_CALLBACK, never, seal } from "../test/tree.ts";
 import { fabricateErrorOutput } from "./error-output.ts";
 import { readResultZip } from "./read-result-zip.ts";
-import { CALLBACK, codeOf, computed, LIMITS, makeTree, NO_CALLBACK, never, seal } from "./test-tree.ts";
 
 const run = promisify(execFile);
 const GREETING = "Hello, iExec!\n";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { assembleBusyboxImage, canPull, type ImageRegistry, pushImage, startRegistry } from "../index.ts";
+import { assembleBusyboxImage, buildImage, canPull, type ImageEntry, type ImageRegistry, pushImage, startRegistry } from "../index.ts";
 import { findProgram } from "./programs.ts";
 
 const docker = new Docker();
@@ -80,6 +80,18 @@ test("keeps its images in a folder between runs", async () => {
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
+});
+
+test("builds from a Dockerfile; one that cannot be built is NET-1202", async () => {
+  const reference = `iexec-ts-test/${randomUUID()}:1`;
+  const files = (dockerfile: string) =>
+    new Map<string, ImageEntry>([
+      ["/Dockerfile", { kind: "text", content: dockerfile }],
+      ["/x", { kind: "text", content: "x" }],
+    ]);
+  await buildImage(docker, reference, files("FROM scratch\nCOPY x /x\n"));
+  await docker.getImage(reference).remove({ force: true });
+  await expect(buildImage(docker, reference, files("FROM scratch\nCOPY y /y\n"))).rejects.toMatchObject({ code: "NET-1202" });
 });
 
 test("a taken port is NET-1001", async () => {

@@ -14,7 +14,7 @@ export interface PostgresOptions {
   readonly dir?: string;
   /** 0, the default, picks a free one. */
   readonly port?: number;
-  /** A running server to use instead of starting one; default: the environment's DATABASE_URL. */
+  /** A running server to use instead of starting one; default: the environment's DATABASE_URL. An empty text always starts one. */
   readonly databaseUrl?: string | undefined;
 }
 

@@ -195,7 +195,7 @@ export async function startScheduler(options: StartOptions = {}): Promise<Runnin
   registerSchedulerRoutes(app, port, { loginKey, clock, v9WaitMs: options.v9WaitMs ?? 0 });
   const push = createPushServer(app, { websocket: options.websocket ?? true });
   await app.listen({ host: "127.0.0.1", port: options.tcpPort ?? 0 });
-  const tcpPort = app.addresses()[0]?.port ?? 0;
+  const tcpPort = Number(new URL(app.listeningOrigin).port);
   return {
     app,
     port,

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Address } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
+import { onTestFinished } from "vitest";
 import type { OutputExtras, OutputLimits } from "../api.ts";
-import { sealOutput } from "./seal-output.ts";
+import { sealOutput } from "../output/seal-output.ts";
 
 export const NO_CALLBACK: Address = "0x0000000000000000000000000000000000000000";
 export const CALLBACK: Address = "0x00000000000000000000000000000000000000cb";
@@ -20,11 +21,18 @@ export const LIMITS: OutputLimits = {
   callbackBytes: 1_024,
 };
 
+/** A fresh folder that is removed when the running test, or `onEnd`'s scope, ends. */
+export async function freshFolder(onEnd: (clean: () => Promise<void>) => void = onTestFinished): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "payload-"));
+  onEnd(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** A fresh folder with an output tree in it. */
 export async function makeTree(
   files: Readonly<Record<string, string | Buffer>>,
 ): Promise<{ readonly root: string; readonly outDir: string }> {
-  const root = await mkdtemp(join(tmpdir(), "payload-"));
+  const root = await freshFolder();
   const outDir = join(root, "iexec_out");
   await mkdir(outDir);
   for (const [name, content] of Object.entries(files)) {

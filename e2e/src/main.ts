@@ -1,0 +1,58 @@
+import { parseArgs } from "node:util";
+import { networkSet } from "./network-set.ts";
+import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
+
+/** Runs a set without knowing what its scenarios share. */
+interface RunnableSet {
+  readonly name: string;
+  readonly summary: string;
+  readonly size: number;
+  run(options: Parameters<typeof runSet>[1]): Promise<SetReport>;
+}
+const runnable = <Context>(set: ScenarioSet<Context>): RunnableSet => ({
+  name: set.name,
+  summary: set.summary,
+  size: set.scenarios.length,
+  run: (options) => runSet(set, options),
+});
+
+const SETS: readonly RunnableSet[] = [runnable(networkSet)];
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },
+  allowPositionals: true,
+});
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+const [name] = positionals;
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error(signal)));
+
+if (name === undefined) {
+  for (const set of SETS) process.stdout.write(`${set.name.padEnd(14)} ${String(set.size).padStart(3)} scenarios  ${set.summary}\n`);
+} else {
+  const chosen = name === "all" ? SETS : SETS.filter((set) => set.name === name);
+  if (chosen.length === 0) {
+    say(`there is no scenario set ${name}; the sets are ${SETS.map((set) => set.name).join(", ")}`);
+    process.exitCode = 64;
+  } else {
+    const only = values.only?.split(",");
+    const reports: SetReport[] = [];
+    for (const set of chosen) {
+      const report = await set.run({ short: values.short, say, signal: stop.signal, ...(only === undefined ? {} : { only }) });
+      reports.push(report);
+      say(`${set.name}: ${report.passed} of ${report.total} in ${report.seconds} s`);
+    }
+    const all: SetReport = {
+      name,
+      passed: reports.reduce((sum, r) => sum + r.passed, 0),
+      total: reports.reduce((sum, r) => sum + r.total, 0),
+      seconds: reports.reduce((sum, r) => sum + r.seconds, 0),
+      cases:
+        chosen.length === 1
+          ? reports.flatMap((r) => r.cases)
+          : reports.flatMap((r) => r.cases.map((c) => ({ ...c, id: `${r.name}/${c.id}` }))),
+    };
+    if (values.json) process.stdout.write(`${JSON.stringify(all)}\n`);
+    process.exitCode = all.total > 0 && all.passed === all.total ? 0 : 1;
+  }
+}
