@@ -6,7 +6,7 @@ import { type Address, lowerHex } from "@iexec-ts/poco";
 import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
 import { DEFAULT_PATIENCE, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
 import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
-import { type ImageRegistry, startPostgres, startRegistry } from "@iexec-ts/testkit";
+import { type ImageRegistry, type LocalChainOptions, startPostgres, startRegistry } from "@iexec-ts/testkit";
 import { serveWorker, startWorker, type WorkerHandle, workerConfig } from "@iexec-ts/worker";
 import Docker from "dockerode";
 import { bytesToHex, type PrivateKeyAccount } from "viem";
@@ -14,7 +14,7 @@ import { privateKeyToAccount } from "viem/accounts";
 import type { NetworkSettings } from "./config.ts";
 import { startDatasetServer } from "./local/dataset-server.ts";
 import { buildDemoImage, DEMO_SCENE, type DemoImage } from "./local/demo-image.ts";
-import { type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
+import { type Funds, type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
 import { createWorkerWallets } from "./local/wallets.ts";
 import type { Holding } from "./money.ts";
 import { preflight } from "./preflight.ts";
@@ -72,6 +72,10 @@ export type NetworkOptions = Pick<
   readonly extraWallets?: number;
   /** Between scheduler and workers on one side and the chain on the other, for faults; the chain's own address unless told. */
   readonly nodeFor?: (who: "scheduler" | "worker" | "result-proxy", rpcUrl: string) => Promise<string>;
+  /** What kind of chain: fees, hard fork, block numbers of finality. */
+  readonly chain?: Omit<LocalChainOptions, "port" | "blockTime">;
+  /** What everybody starts with. */
+  readonly funds?: Partial<Funds>;
   /** How the scheduler waits; what suits a public pool unless told. */
   readonly patience?: Partial<Patience>;
   /** Without a ping for this long a worker counts as lost. */
@@ -141,7 +145,8 @@ export async function startNetwork(
     const prepared = await owned(
       prepareChain(
         {
-          chain: { port: options.chainPort, ...(options.blockTime > 0 ? { blockTime: options.blockTime } : {}) },
+          chain: { ...options.chain, port: options.chainPort, ...(options.blockTime > 0 ? { blockTime: options.blockTime } : {}) },
+          ...(options.funds === undefined ? {} : { funds: options.funds }),
           app: { name: "demo-renderer", image: image.reference, checksum: image.checksum },
           dataset: { name: DATASET, url: scene.url, checksum: scene.sha256 },
           workers: wallets.map(({ wallet }) => wallet.address),

@@ -1,7 +1,12 @@
+import { addressSchema } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import type { EnclaveService } from "./tasks/enclave.ts";
 import { contribute, type Ground, openGround, openWorld, reveal, upload, type View, type World } from "./test/world.ts";
 
 const PERIOD = 300;
+const DEALS = z.object({ deals: z.array(z.object({ dealId: z.string(), state: z.string(), skipReason: z.string().optional() })) });
 let ground: Ground;
 let world: World;
 beforeAll(async () => {
@@ -75,19 +80,41 @@ test("one reveal is enough when the reveal deadline has passed", async () => {
 });
 
 test("deals that cannot be served are recorded with the reason and get no tasks", async () => {
-  const { dealId } = await world.buy(1n);
-  const tee = await world.buy(5n, { tag: `0x${"9".padStart(64, "0")}` }).catch(() => undefined);
-  expect(tee).toBeUndefined();
+  const { dealId: expired } = await world.buy(1n);
   await world.chain.increaseTime(7 * PERIOD + 1);
+  const tdx = `0x${"9".padStart(64, "0")}` as const;
+  const { dealId: untrusted } = await world.buy(5n, { tag: tdx });
+  const { dealId: unsupported } = await world.buy(1n, { tag: tdx });
+  const { dealId: fresh } = await world.buy(1n, { volume: 3n });
   const scheduler = await world.scheduler();
   const worker = await world.worker(10, scheduler);
-  const { dealId: fresh } = await world.buy(1n, { volume: 3n });
   expect((await worker.work()).dealId).toBe(fresh);
-  const listed: unknown = await (await fetch(`${scheduler.url}/v1/deals`)).json();
-  expect(listed).toMatchObject({
-    deals: [
-      { dealId: fresh, state: "accepted", botSize: "3" },
-      { dealId, state: "skipped", skipReason: "EXPIRED" },
-    ],
-  });
+  const { deals } = DEALS.parse(await (await fetch(`${scheduler.url}/v1/deals`)).json());
+  expect(new Map(deals.map(({ dealId, state, skipReason }) => [dealId, skipReason ?? state]))).toEqual(
+    new Map([
+      [expired, "EXPIRED"],
+      [untrusted, "TEE_TRUST"],
+      [unsupported, "TEE_UNSUPPORTED"],
+      [fresh, "accepted"],
+    ]),
+  );
+});
+
+test("a TEE task waits for its enclave's key, and its authorization names it", async () => {
+  const key = world.chain.account(20).address.toLowerCase();
+  let calls = 0;
+  const enclaves: EnclaveService = {
+    challenge: async () => {
+      calls += 1;
+      if (calls === 1) throw new CodedError("SCH-1303", { url: "test", reason: "not yet" });
+      return addressSchema.parse(key);
+    },
+  };
+  const scheduler = await world.scheduler({}, { enclaves });
+  const [plain, tdx] = [await world.worker(10, scheduler), await world.worker(11, scheduler)];
+  await tdx.join(1, { tdx: true });
+  await world.buy(1n, { tag: `0x${"9".padStart(64, "0")}` });
+  const [none, authorization] = await Promise.all([plain.demand(8), tdx.work()]);
+  expect(none).toBeUndefined();
+  expect(authorization.enclaveChallenge).toBe(key);
 });

@@ -46,7 +46,10 @@ export async function openChain(
         clock,
         random,
         logger: log,
-        checkpoint,
+        checkpoint: (name, id) => {
+          // Signed and journalled, or just sent: the same window of the table, once for each effect that moves stake.
+          if (name !== "tx-mined") checkpoint(id.startsWith("contribute:") ? "W09" : id.startsWith("reveal:") ? "W14" : name);
+        },
         onForeign: ({ nonce, id }) =>
           log.error("a transaction of somebody else used this wallet", { error: new CodedError("WRK-1315", { nonce, intent: id ?? "-" }) }),
         onFault: (error) => log.error("nothing is sent until this is gone", { error }),

@@ -7,6 +7,7 @@ import {
   loadConfig,
   readKeystore,
   renderHelp,
+  versionRequested,
 } from "@iexec-ts/service";
 import { privateKeyToAccount } from "viem/accounts";
 import { workerConfig } from "./config.ts";
@@ -36,6 +37,10 @@ export const explain = (error: CodedError): string => `${error.code}: ${error.me
 export async function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output, checkpoint?: Checkpoint): Promise<number> {
   if (helpRequested(argv)) {
     output.out(renderHelp(workerConfig));
+    return 0;
+  }
+  if (versionRequested(argv)) {
+    output.out(`${VERSION}\n`);
     return 0;
   }
   try {

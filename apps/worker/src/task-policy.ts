@@ -17,7 +17,8 @@ export function taskPolicy(settings: WorkerSettings, slots: number): TaskPolicy 
       pids: 256,
       tmpBytes: 256 * MIB,
       outputBytes: settings.maxOutputBytes,
-      logBytes: 10 * MIB,
+      // The engine keeps a multiple of this on disk per container, so that what is kept is never lost to rotation.
+      logBytes: MIB,
     },
     network: settings.network,
     fetch: {

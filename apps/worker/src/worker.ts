@@ -3,7 +3,7 @@ import { arch, availableParallelism, totalmem, type } from "node:os";
 import { join } from "node:path";
 import type { Address } from "@iexec-ts/poco";
 import { lowerHex } from "@iexec-ts/poco";
-import { createDockerSandbox, LABELS } from "@iexec-ts/sandbox";
+import { createDockerSandbox, fileImageUses, LABELS } from "@iexec-ts/sandbox";
 import {
   acquireLock,
   backoff,
@@ -101,13 +101,19 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     closers.push(() => journal.shut());
     const sandbox = createDockerSandbox(
       { socketPath: settings.dockerSocket, runtime: settings.runtime, registryCredentials: credentials(settings) },
-      { clock, logger: log },
+      { clock, logger: log, random: () => random.float(), imageUses: fileImageUses(join(settings.stateDir, "images.json")) },
     );
     closers.push(() => sandbox.close());
     const connecting = connectPatiently();
     connecting.catch(() => undefined);
     const engineReport = await sandbox.inspectEngine(starting);
     for (const limit of engineReport.ignoredLimits) log.warn("the engine ignores a limit", { limit });
+
+    if (settings.network === "isolated" && !(await sandbox.guardEgress(starting))) {
+      log.warn(
+        "apps may reach this host's private networks: the firewall rules could not be set; run as root or set IEXEC_WORKER_TASK_NETWORK=none",
+      );
+    }
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkOf(await connecting);
@@ -156,7 +162,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         journal,
         pool: chain.pool,
         slots,
-        takeIn: (assignment) => takeIn(assignment, { hub: chain.hub, journal, worker, workerpool: named.workerpool }),
+        takeIn: (assignment) => {
+          checkpoint("W01");
+          return takeIn(assignment, { hub: chain.hub, journal, worker, workerpool: named.workerpool });
+        },
         refusal: () => diskRefusal(tasksDir, settings.minFreeMib),
         backoff: newBackoff,
         clock,

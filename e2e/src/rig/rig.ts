@@ -42,7 +42,7 @@ export class Rig {
   }
 
   /** The next unused wallet as a worker, not started yet. */
-  worker(env: Readonly<Record<string, string>> = {}): WorkerProcess {
+  worker(env: Readonly<Record<string, string>> = {}, program?: string): WorkerProcess {
     const spare = this.network.spares[this.#used];
     if (spare === undefined) throw new Error("the rig has no wallet left: ask for more");
     this.#used += 1;
@@ -52,6 +52,7 @@ export class Rig {
       address: spare.address,
       env: { IEXEC_WORKER_LOG_LEVEL: "debug", ...spare.env, ...env },
       logPath: join(logs, `${spare.env.IEXEC_WORKER_NAME}.log`),
+      ...(program === undefined ? {} : { program }),
     });
     this.#processes.push(worker);
     return worker;

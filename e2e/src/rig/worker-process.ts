@@ -16,7 +16,16 @@ export class WorkerProcess {
   #child: ChildProcess | undefined;
   #exited: Promise<number | null> = Promise.resolve(null);
 
-  constructor(options: { readonly address: Address; readonly env: Readonly<Record<string, string>>; readonly logPath: string }) {
+  readonly program: string;
+
+  /** @param options.program - what to run: the worker's source unless told, or a bundle */
+  constructor(options: {
+    readonly address: Address;
+    readonly env: Readonly<Record<string, string>>;
+    readonly logPath: string;
+    readonly program?: string;
+  }) {
+    this.program = options.program ?? BIN;
     this.address = options.address;
     this.env = options.env;
     this.logPath = options.logPath;
@@ -36,7 +45,7 @@ export class WorkerProcess {
    * @param extra - more environment, for example IEXEC_TEST_CRASH_AT
    */
   start(extra: Readonly<Record<string, string>> = {}): this {
-    const child = spawn(process.execPath, [BIN, "start"], {
+    const child = spawn(process.execPath, [this.program, "start"], {
       env: { PATH: process.env.PATH ?? "", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "", ...this.env, ...extra },
       stdio: ["ignore", "pipe", "pipe"],
     });

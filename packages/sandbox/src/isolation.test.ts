@@ -109,7 +109,7 @@ test("two isolated apps have networks of their own, which go with them", async (
   for (const spec of specs) {
     const network = await docker.getNetwork(networkName(spec.name)).inspect();
     expect(network).toMatchObject({ Labels: { [LABELS.worker]: world.id }, EnableIPv6: false });
-    expect(Object.keys(network.Containers)).toHaveLength(1);
+    expect(Object.keys(network.Containers ?? {})).toHaveLength(1);
   }
   await runs[0]?.remove();
   const left = () => docker.listNetworks({ filters: { label: [`${LABELS.worker}=${world.id}`] } });

@@ -2,7 +2,15 @@ export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { configProblems, defineConfig } from "./config/define.ts";
 export { guess } from "./config/guess.ts";
-export { type Config, type ConfigSources, type Explanation, helpRequested, loadConfig, type Origin } from "./config/load.ts";
+export {
+  type Config,
+  type ConfigSources,
+  type Explanation,
+  helpRequested,
+  loadConfig,
+  type Origin,
+  versionRequested,
+} from "./config/load.ts";
 export { renderHelp, renderReference } from "./config/render.ts";
 export {
   asAddress,

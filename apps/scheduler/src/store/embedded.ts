@@ -106,7 +106,9 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   const data = join(directory, "data");
   const passwordFile = join(directory, "password");
   const [{ initdb, postgres }, user] = await Promise.all([programs(), unprivileged()]);
-  await mkdir(directory, { recursive: true, mode: 0o711 });
+  await mkdir(directory, { recursive: true });
+  // Postgres's own user must get through to its folder below; it can list nothing here.
+  if (isRoot()) await chmod(directory, 0o711);
 
   const fresh = await stat(join(data, "PG_VERSION")).then(
     () => false,

@@ -29,6 +29,7 @@ export async function lead(
     try {
       const mine = await database.connection();
       client = mine;
+      if (signal.aborted) return;
       mine.on("error", endTerm);
       mine.on("end", endTerm);
       const stopWaiting = (): void => void mine.end().catch(() => undefined);

@@ -94,6 +94,7 @@ export class ReplicateEngine {
     const { journal } = this.#ports;
     switch (decision.kind) {
       case "record":
+        if (decision.status === "COMPLETED") this.#ports.checkpoint("W20");
         journal.record(taskId, decision.status, {
           ...(decision.cause === undefined ? {} : { cause: decision.cause }),
           ...(decision.mirror === undefined ? {} : { mirror: decision.mirror }),

@@ -90,9 +90,9 @@ async function sign(
   await state.refresh(entry);
   await state.note(entry, undefined);
   state.touch(entry, head);
-  checkpoint("tx-journalled");
+  checkpoint("tx-journalled", entry.id);
   const verdict = verdictOf(await pool.broadcast(attempt.raw));
-  checkpoint("tx-broadcast");
+  checkpoint("tx-broadcast", entry.id);
   await judgeFirst(state, entry, verdict, wei(gas * fees.maxFeePerGas + value));
 }
 
@@ -148,7 +148,7 @@ export async function resend(state: QueueState): Promise<void> {
     let last: Verdict = { kind: "unknown" };
     for (const { raw } of [...entry.record.attempts].reverse()) {
       last = verdictOf(await state.parts.pool.broadcast(raw));
-      state.parts.checkpoint("tx-broadcast");
+      state.parts.checkpoint("tx-broadcast", entry.id);
       if (last.kind === "out" || last.kind === "nonce-too-low") break;
     }
     entry.resend = last.kind !== "out" && last.kind !== "nonce-too-low";

@@ -32,7 +32,7 @@ export interface QueueParts {
   readonly settings: QueueSettings;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly checkpoint: (name: Checkpoint) => void;
+  readonly checkpoint: (name: Checkpoint, id: string) => void;
   readonly onForeign: (event: ForeignNonce) => void;
 }
 

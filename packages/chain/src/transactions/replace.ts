@@ -75,9 +75,9 @@ export async function replace(state: QueueState, entry: Entry, head: Head, cance
   await store.addAttempt(entry.id, { ...attempt, nonce, gas: content.gas });
   await state.refresh(entry);
   state.touch(entry, head);
-  checkpoint("tx-journalled");
+  checkpoint("tx-journalled", entry.id);
   const verdict = verdictOf(await pool.broadcast(attempt.raw));
-  checkpoint("tx-broadcast");
+  checkpoint("tx-broadcast", entry.id);
   entry.resend = verdict.kind !== "out" && verdict.kind !== "nonce-too-low";
   await state.note(entry, cancels ? "being cancelled" : undefined);
   return undefined;

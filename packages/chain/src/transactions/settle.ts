@@ -63,7 +63,7 @@ async function mined(state: QueueState, entry: Entry, receipt: TransactionReceip
   const reached: TxState = cancels ? "cancelled" : receipt.status === "success" ? "mined" : "reverted";
   if (record.state !== reached || record.minedHash !== receipt.transactionHash || record.minedBlock !== receipt.blockNumber) {
     entry.outcome = undefined;
-    checkpoint("tx-mined");
+    checkpoint("tx-mined", entry.id);
     await state.setState(entry, reached, {
       minedHash: receipt.transactionHash,
       minedBlock: receipt.blockNumber,

@@ -8,12 +8,18 @@ afterEach(() => rig.close());
 const attemptsAre = (count: number) => (record: { readonly attempts: readonly unknown[] }) => record.attempts.length === count;
 const gasOf = (price: bigint) => `0x${price.toString(16)}`;
 
-/** Mines a block too dear for `cap`, so that what is in the pool stays there. */
-async function mineWithout(count: number): Promise<void> {
-  for (let n = 0; n < count; n += 1) {
+/** Mines blocks too dear for anybody until `reached` resolves. */
+async function mineDearUntil<T>(reached: Promise<T>): Promise<T> {
+  let done = false;
+  const result = reached.finally(() => {
+    done = true;
+  });
+  while (!done) {
     await rig.rpc("anvil_setNextBlockBaseFeePerGas", gasOf(900n * GWEI));
     await rig.mine();
+    await rig.pool.waitForBlock(await rig.pool.client.getBlockNumber());
   }
+  return result;
 }
 
 describe("a transaction that is not mined", () => {
@@ -37,11 +43,14 @@ describe("a transaction that is not mined", () => {
 
   test("is sent again as it is when the cap leaves no room, and mined when prices fall", async () => {
     rig = await startRig({ noMining: true });
-    const queue = await rig.queue({ gas: { multiplier: 1, cap: 4n * GWEI }, stuckAfterBlocks: 2 });
+    const broadcast = Promise.withResolvers<void>();
+    const queue = await rig.queue(
+      { gas: { multiplier: 1, cap: 4n * GWEI }, stuckAfterBlocks: 2 },
+      { checkpoint: (name) => name === "tx-broadcast" && broadcast.resolve() },
+    );
     const outcome = queue.submit(intentOf("capped"));
-    await untilState(queue, "capped", "sent");
-    await mineWithout(2);
-    const record = await untilRecord(queue, "capped", ({ note }) => note?.startsWith("stuck") === true);
+    await broadcast.promise;
+    const record = await mineDearUntil(untilRecord(queue, "capped", ({ note }) => note?.startsWith("stuck") === true));
     expect(record.attempts.every(({ maxFeePerGas }) => maxFeePerGas <= 4n * GWEI)).toBe(true);
     await rig.rpc("anvil_setNextBlockBaseFeePerGas", gasOf(GWEI));
     await rig.mineOn();
@@ -168,7 +177,7 @@ test("on a chain without fees a wallet that holds nothing can send", async () =>
   expect(outcomes).toMatchObject([{ kind: "mined" }, { kind: "mined" }]);
 });
 
-test("a chain that went back behind a final transaction stops the queue with a code, and its return starts it again", async () => {
+test("a chain that went back behind a final transaction stops the queue with a code", async () => {
   rig = await startRig();
   const faults: string[] = [];
   const queue = await rig.queue({ stuckAfterMs: 300, finalDepth: 2 }, { onFault: ({ code }) => faults.push(code) });

@@ -47,8 +47,8 @@ export interface TxQueueDeps {
   readonly clock: Clock;
   readonly logger?: Logger;
   readonly random?: Random;
-  /** Called synchronously where a crash would hurt most; for fault injection. */
-  readonly checkpoint?: (name: Checkpoint) => void;
+  /** Called synchronously where a crash would hurt most, with the id of the intent; for fault injection. */
+  readonly checkpoint?: (name: Checkpoint, id: string) => void;
   /** Somebody else uses the wallet. */
   readonly onForeign?: (event: ForeignNonce) => void;
   /** Nothing is sent any more until the cause is gone; the error is CHN-3005. */

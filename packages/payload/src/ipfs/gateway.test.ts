@@ -19,7 +19,7 @@ async function* bytesOf(...parts: (string | Buffer)[]): AsyncGenerator<Buffer> {
 }
 
 beforeAll(async () => {
-  dir = await freshFolder(afterAll);
+  dir = await freshFolder(() => undefined);
   store = await openIpfsStore({ dir });
   await store.add(bytesOf("hello world\n"));
   const shell = { name: "gateway", version: "0.0.0", host: "127.0.0.1", port: 0, logger: silentLogger };
@@ -30,6 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.close();
   await store.close();
+  await rm(dir, { recursive: true, force: true });
 });
 const get = (path: string, init: RequestInit = {}): Promise<Response> => fetch(`${base}${path}`, init);
 

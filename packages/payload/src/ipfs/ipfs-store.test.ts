@@ -21,17 +21,21 @@ function noise(length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
+const cleaning: (() => Promise<void>)[] = [];
+const atEnd = (clean: () => Promise<void>): void => void cleaning.push(clean);
+afterAll(() => Promise.all(cleaning.map((clean) => clean())));
+
 interface Opened {
   readonly store: IpfsStore;
   readonly close: () => Promise<void>;
 }
 const makers: Record<string, () => Promise<Opened>> = {
   local: async () => {
-    const store = await openIpfsStore({ dir: await freshFolder(afterAll) });
+    const store = await openIpfsStore({ dir: await freshFolder(atEnd) });
     return { store, close: () => store.close() };
   },
   kubo: async () => {
-    const behind = await openIpfsStore({ dir: await freshFolder(afterAll) });
+    const behind = await openIpfsStore({ dir: await freshFolder(atEnd) });
     const stub = await startKuboStub(behind);
     const store = createKuboIpfs({ apiUrl: `${stub.url}/` });
     return { store, close: () => store.close().then(stub.close) };

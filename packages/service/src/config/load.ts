@@ -72,11 +72,16 @@ const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.
 /** One final line break belongs to the file, not to the secret. */
 const withoutLineBreak = (text: string): string => text.replace(/\r?\n$/, "");
 
-/** True when `--help` or `-h` stands before a `--`. */
-export function helpRequested(argv: readonly string[]): boolean {
+function asksFor(argv: readonly string[], words: readonly string[]): boolean {
   const end = argv.indexOf("--");
-  return (end === -1 ? argv : argv.slice(0, end)).some((argument) => argument === "--help" || argument === "-h");
+  return (end === -1 ? argv : argv.slice(0, end)).some((argument) => words.includes(argument));
 }
+
+/** True when `--help` or `-h` stands before a `--`. */
+export const helpRequested = (argv: readonly string[]): boolean => asksFor(argv, ["--help", "-h"]);
+
+/** True when `--version` stands before a `--`. */
+export const versionRequested = (argv: readonly string[]): boolean => asksFor(argv, ["--version"]);
 
 interface Flags {
   readonly given: ReadonlyMap<string, string>;

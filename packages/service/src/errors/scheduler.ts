@@ -32,6 +32,12 @@ export const SCHEDULER_ERRORS = {
     fix: "Set POOL_ADDRESS to the address printed when the workerpool was created, and check the RPC URL.",
     retry: "operator",
   },
+  "SCH-1203": {
+    message: "The scheduler did not stop in order: {step} ({reason})",
+    cause: "A neighbour did not answer while the scheduler was stopping.",
+    fix: "Nothing: what it does is durable, and the next start takes it up. Look at the neighbour named in the reason.",
+    retry: "environment",
+  },
   "SCH-1301": {
     message: "The chain did not reach block {block} within {waitMs} ms",
     cause: "The RPC endpoint is behind the one that the worker uses, or the chain has stopped.",

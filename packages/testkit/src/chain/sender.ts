@@ -26,8 +26,11 @@ export interface Sender {
   send(account: LocalAccount, call: Call): Promise<TransactionReceipt>;
 }
 
+const TIP_WEI = 1n;
+
 /**
- * A sender for tests and the local network: gas is estimated, the price is twice the node's, nonces are taken one at a time.
+ * A sender for tests and the local network: gas is estimated, the price allows for twice the base fee with next to no tip (a node takes what senders pay
+ * above the base fee for its suggestion, so that generous senders would raise it without end), nonces are taken one at a time.
  * It has no journal and no fee policy; processes use the transaction queue of the chain package.
  */
 export function createSender(url: string, chainId: number): Sender {
@@ -35,21 +38,18 @@ export function createSender(url: string, chainId: number): Sender {
   const lines = new Map<Address, Promise<unknown>>();
 
   const submit = async (account: LocalAccount, call: Call): Promise<Hex> => {
-    const [nonce, gas, price] = await Promise.all([
+    const [nonce, gas, block] = await Promise.all([
       client.getTransactionCount({ address: account.address, blockTag: "pending" }),
       client.estimateGas({ account: account.address, to: call.to, data: call.data ?? "0x", value: call.value ?? 0n }),
-      client.getGasPrice(),
+      client.getBlock(),
     ]);
-    const serializedTransaction = await account.signTransaction({
-      type: "legacy",
-      chainId,
-      nonce,
-      gas: (gas * 3n) / 2n,
-      gasPrice: price * 2n,
-      to: call.to,
-      data: call.data ?? "0x",
-      value: call.value ?? 0n,
-    });
+    const fields = { chainId, nonce, gas: (gas * 3n) / 2n, to: call.to, data: call.data ?? "0x", value: call.value ?? 0n } as const;
+    const base = block.baseFeePerGas;
+    const serializedTransaction = await account.signTransaction(
+      base === null
+        ? { ...fields, type: "legacy", gasPrice: (await client.getGasPrice()) * 2n }
+        : { ...fields, type: "eip1559", maxFeePerGas: base * 2n + TIP_WEI, maxPriorityFeePerGas: TIP_WEI },
+    );
     return client.sendRawTransaction({ serializedTransaction });
   };
 

@@ -1,6 +1,7 @@
 import { type Backoff, backoff, type Clock, type Random } from "@iexec-ts/service";
 import type { Assignment } from "../api.ts";
 import { assignmentSchema } from "../messages/tasks.ts";
+import { sleep } from "../pause.ts";
 import { expectSuccess, type HttpAnswer, parseAnswer } from "./http.ts";
 import type { Session } from "./session.ts";
 
@@ -39,7 +40,7 @@ export class Demand {
   async ask(blockNumber: bigint, signal: AbortSignal): Promise<Assignment | undefined> {
     const { clock } = this.#deps;
     const waitMs = this.#notBefore - clock.monotonicMs();
-    if (waitMs > 0) await clock.sleep(waitMs, signal);
+    if (waitMs > 0) await sleep(clock, waitMs, signal);
     signal.throwIfAborted();
     const began = clock.monotonicMs();
     try {
@@ -49,7 +50,7 @@ export class Demand {
       this.#notBefore = began + this.#periodMs(assignment !== undefined);
       return assignment;
     } catch (thrown) {
-      this.#notBefore = clock.monotonicMs() + this.#failures.nextMs();
+      if (!signal.aborted) this.#notBefore = clock.monotonicMs() + this.#failures.nextMs();
       throw thrown;
     }
   }

@@ -4,6 +4,7 @@ import type { ReportAnswer, StatusReport, TaskAction } from "../api.ts";
 import { toV9 } from "../dialects/to-v9.ts";
 import { nativeAnswerSchema, writeNativeReport, writeV9Update } from "../messages/status.ts";
 import { taskActionSchema } from "../messages/tasks.ts";
+import { sleep } from "../pause.ts";
 import { expectSuccess, parseAnswer } from "./http.ts";
 import type { Session } from "./session.ts";
 
@@ -97,7 +98,7 @@ export class ReportDelivery {
         if (error.retry !== "retry") throw error;
         const waitMs = waits.nextMs();
         logger?.debug("status not delivered yet", { error, attempts: waits.attempts, waitMs });
-        await clock.sleep(waitMs, signal);
+        await sleep(clock, waitMs, signal);
       }
     }
   }

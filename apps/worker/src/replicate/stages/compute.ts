@@ -90,6 +90,12 @@ async function harvest(replicate: Replicate, task: TaskDescription, result: RunR
       },
     });
     ports.checkpoint("W07");
+    ports.log.info("computed", {
+      taskId,
+      exitCode: result.exitCode,
+      containerMs: result.finishedAt.getTime() - result.startedAt.getTime(),
+      digest: sealed.digest,
+    });
   } catch (thrown) {
     const error = CodedError.from(thrown);
     if (signal.aborted || canRetry(error)) throw error;

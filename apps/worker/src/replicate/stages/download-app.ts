@@ -12,6 +12,7 @@ import { enter, type StageWork } from "./stage.ts";
  * @source compute.md 1.8
  */
 export const downloadApp: StageWork = async (replicate, ports, signal) => {
+  ports.checkpoint("W02");
   enter(replicate, "APP_DOWNLOADING", ports);
   const { taskId } = replicate;
   try {

@@ -1,21 +1,12 @@
 import { join } from "node:path";
-import type { DatasetRecord } from "@iexec-ts/chain";
-import { downloadDataset, downloadInputFiles } from "@iexec-ts/payload";
-import { datasetFileName, parseDatasetUri } from "@iexec-ts/poco";
+import { datasetUriOf, downloadDataset, downloadInputFiles } from "@iexec-ts/payload";
+import { datasetFileName } from "@iexec-ts/poco";
 import { CodedError, hasCode } from "@iexec-ts/service";
 import { describeTask, hasDataset } from "../describe-task.ts";
 import { createTaskFolders, taskPaths } from "../paths.ts";
 import type { Ports } from "../ports.ts";
 import type { Replicate } from "../replicate.ts";
 import { enter, type StageWork } from "./stage.ts";
-
-/** Where a dataset is, as a URL or an /ipfs path. Errors: PAY-1101 when the registration names no location. */
-function uriOf(dataset: DatasetRecord): string {
-  const uri = parseDatasetUri(dataset.multiaddr);
-  if (uri === undefined)
-    throw new CodedError("PAY-1101", { url: dataset.multiaddr, reason: "the dataset's registration names no location" });
-  return uri.kind === "url" ? uri.url : `/ipfs/${uri.cid}${uri.path}`;
-}
 
 type DataCause = "DATASET_FILE_DOWNLOAD_FAILED" | "DATASET_FILE_BAD_CHECKSUM" | "INPUT_FILES_DOWNLOAD_FAILED";
 
@@ -35,7 +26,7 @@ export const downloadData: StageWork = async (replicate, ports, signal) => {
     const { dataset } = task;
     const target = join(paths.input, datasetFileName(dataset.address));
     try {
-      await downloadDataset({ uri: uriOf(dataset), checksum: dataset.checksum, target }, ports.policy.fetch, signal);
+      await downloadDataset({ uri: datasetUriOf(dataset.multiaddr), checksum: dataset.checksum, target }, ports.policy.fetch, signal);
     } catch (thrown) {
       const cause = hasCode(thrown, "PAY-1109") ? "DATASET_FILE_BAD_CHECKSUM" : "DATASET_FILE_DOWNLOAD_FAILED";
       return fail(replicate, ports, cause, thrown, signal);
@@ -48,6 +39,7 @@ export const downloadData: StageWork = async (replicate, ports, signal) => {
       return fail(replicate, ports, "INPUT_FILES_DOWNLOAD_FAILED", thrown, signal);
     }
   }
+  ports.checkpoint("W03");
   ports.journal.record(replicate.taskId, "DATA_DOWNLOADED");
 };
 

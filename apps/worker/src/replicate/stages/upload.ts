@@ -38,9 +38,11 @@ export const upload: StageWork = async (replicate, ports, signal) => {
     ports.checkpoint("W18");
     const resultLink = formatResultLink({ cid });
     journal.record(taskId, "RESULT_UPLOADED", { details: { resultLink }, facts: { resultLink } });
+    ports.checkpoint("W19");
   } catch (thrown) {
     const error = CodedError.from(thrown);
-    if (signal.aborted || canRetry(error)) throw error;
+    // A zip that is gone does not come back: say so, and let another worker's upload end the task.
+    if (signal.aborted || (canRetry(error) && error.code !== "WRK-1312")) throw error;
     journal.record(taskId, "RESULT_UPLOAD_FAILED", {
       cause: "RESULT_LINK_MISSING",
       details: { errorMessage: `${error.code}: ${error.message}` },
