@@ -87,10 +87,10 @@ function stageOf(parts: Omit<Stage, "untilActive" | "untilPooled" | "untilRecord
       await weather.pause();
     },
     async untilPooled(kind) {
-      const pooled = await untilRecord(kind, "in the pool", ({ state }) => state === "sent");
       return until(`${kind} in the pool of the node`, async () => {
-        const hashes = await weather.pooled(worker.address);
-        return pooled.attempts.find(({ hash }) => hashes.includes(hash))?.hash;
+        const [records, hashes] = await Promise.all([readOutbox(worker), weather.pooled(worker.address)]);
+        const record = records.find(({ intent }) => intent.id === `${kind}:${taskId}`);
+        return record?.attempts.find(({ hash }) => hashes.includes(hash))?.hash;
       });
     },
   };
