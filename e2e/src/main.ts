@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { networkSet } from "./network-set.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
 
@@ -16,7 +17,7 @@ const runnable = <Context>(set: ScenarioSet<Context>): RunnableSet => ({
   run: (options) => runSet(set, options),
 });
 
-const SETS: readonly RunnableSet[] = [runnable(networkSet)];
+const SETS: readonly RunnableSet[] = [runnable(networkSet), runnable(chainFaultsSet)];
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },

@@ -106,6 +106,16 @@ export const networkConfig = defineConfig({
       reload: "restart",
       schema: asPort().default(0),
     }),
+    dockerSocket: setting({
+      env: ["IEXEC_NETWORK_DOCKER_SOCKET", "DOCKER_HOST"],
+      flag: "--docker-socket",
+      doc: "Socket of the Docker Engine, as a path or unix:///path. The engine must run on this machine: it shares folders with the workers.",
+      reload: "restart",
+      schema: asText(4_096)
+        .transform((text) => text.replace(/^unix:\/\//, ""))
+        .refine((path) => path.startsWith("/"), "expected a path or unix:///path; an engine elsewhere cannot share this machine's folders")
+        .default("/var/run/docker.sock"),
+    }),
     databaseUrl: setting({
       env: ["DATABASE_URL"],
       flag: "--database-url",

@@ -15,11 +15,11 @@ import type { NetworkSettings } from "./config.ts";
 import { startDatasetServer } from "./local/dataset-server.ts";
 import { buildDemoImage, DEMO_SCENE, type DemoImage } from "./local/demo-image.ts";
 import { type Funds, type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
-import { createWorkerWallets } from "./local/wallets.ts";
+import { createWorkerWallets, type WorkerWallet } from "./local/wallets.ts";
 import type { Holding } from "./money.ts";
 import { preflight } from "./preflight.ts";
 
-export const DOCKER_SOCKET = "/var/run/docker.sock";
+const DOCKER_SOCKET = "/var/run/docker.sock";
 const DATASET = "marbles.json";
 const WORKER_SLOTS = 1;
 const LOST_AFTER_MS = 60_000;
@@ -45,6 +45,8 @@ export interface Network {
   readonly spares: readonly { readonly address: Address; readonly env: Readonly<Record<string, string>> }[];
   /** Every party that can hold RLC, in nRLC. */
   holdings(): Promise<readonly Holding[]>;
+  /** SIDE EFFECTS: stops the scheduler in order and starts a new one with the same database and port. */
+  restartScheduler(): Promise<void>;
   /** Stops everything in reverse order and deletes the folder. Idempotent. */
   close(): Promise<void>;
 }
@@ -61,6 +63,8 @@ export type NetworkOptions = Pick<
   | "registryPort"
   | "databaseUrl"
 > & {
+  /** Path of the engine's socket, for the image and the workers. */
+  readonly dockerSocket?: string;
   /** More environment for the workers, by the names of the guide. */
   readonly workerEnv?: Readonly<Record<string, string>>;
   /** The image the app on chain names; the demo's renderer unless told. */
@@ -76,6 +80,8 @@ export type NetworkOptions = Pick<
   readonly chain?: Omit<LocalChainOptions, "port" | "blockTime">;
   /** What everybody starts with. */
   readonly funds?: Partial<Funds>;
+  /** Between everybody and the result proxy, for faults; the proxy's own address unless told. */
+  readonly resultProxyFor?: (url: string) => Promise<string>;
   /** How the scheduler waits; what suits a public pool unless told. */
   readonly patience?: Partial<Patience>;
   /** Without a ping for this long a worker counts as lost. */
@@ -106,7 +112,8 @@ export async function startNetwork(
   deps: { readonly log: Logger; readonly progress: (what: string) => void; readonly signal: AbortSignal },
 ): Promise<Network> {
   const { log, progress, signal } = deps;
-  await preflight({ dir: tmpdir(), dockerSocket: DOCKER_SOCKET, ports: portWishes(options) });
+  const dockerSocket = options.dockerSocket ?? DOCKER_SOCKET;
+  await preflight({ dir: tmpdir(), dockerSocket, ports: portWishes(options) });
   const closers: (() => Promise<unknown> | unknown)[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -134,13 +141,14 @@ export async function startNetwork(
     if (scene === undefined) throw new CodedError("NET-2005", { reason: "the demo's dataset is not served" });
 
     progress("building the demo's image");
-    const docker = new Docker({ socketPath: DOCKER_SOCKET });
+    const docker = new Docker({ socketPath: dockerSocket });
     const image = await owned((options.image ?? buildDemoImage)({ docker, registry }, signal), (built) =>
       removeImage(docker, built.reference),
     );
 
     const password = "local-network";
     const wallets = await createWorkerWallets(join(dir, "wallets"), options.workers + (options.extraWallets ?? 0), password);
+    closers.push(() => removeContainers(docker, wallets));
     progress("starting the chain and deploying the contracts");
     const prepared = await owned(
       prepareChain(
@@ -180,21 +188,23 @@ export async function startNetwork(
       startResultProxy({ config: proxySettings, deps: { hub, logger: log.child({ service: "result-proxy" }) } }),
       (p) => p.close(),
     );
+    const resultProxyUrl = options.resultProxyFor === undefined ? proxy.url : await options.resultProxyFor(proxy.url);
     const schedulerDatabase = await postgres.createDatabase();
-    const scheduler = await owned(
+    const schedulerNodes = { own: await nodeFor("scheduler", chain.rpcUrl), workers: await nodeFor("worker", chain.rpcUrl) };
+    const runScheduler = (port: number) =>
       startScheduler(
         {
           account: schedulerAccount(prepared),
           workerpool: prepared.workerpool.address,
           hubAddress: chain.hub,
-          rpcUrls: [await nodeFor("scheduler", chain.rpcUrl)],
-          publicRpcUrl: await nodeFor("worker", chain.rpcUrl),
+          rpcUrls: [schedulerNodes.own],
+          publicRpcUrl: schedulerNodes.workers,
           chainId: chain.chainId,
           startBlock: 0n,
           database: { url: schedulerDatabase.url },
           host: "127.0.0.1",
-          port: options.schedulerPort,
-          resultProxyUrl: proxy.url,
+          port,
+          resultProxyUrl,
           sidechain: false,
           blockTimeMs: Math.max(options.blockTime, 1) * 1_000,
           whitelist: [],
@@ -211,9 +221,10 @@ export async function startNetwork(
           maxLogRange: 10_000,
         },
         { logger: log.child({ service: "scheduler" }) },
-      ),
-      (s) => s.close(),
-    );
+      );
+    let scheduler = await runScheduler(options.schedulerPort);
+    closers.push(() => scheduler.close());
+    signal.throwIfAborted();
 
     const workerEnv = (name: string, keystorePath: string, port: number): Record<string, string> => ({
       IEXEC_WORKER_NAME: name,
@@ -227,6 +238,7 @@ export async function startNetwork(
       IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT: String(WORKER_SLOTS),
       IEXEC_WORKER_TASK_MEMORY_MIB: "512",
       IEXEC_WORKER_TASK_NETWORK: "none",
+      IEXEC_WORKER_DOCKER_SOCKET: dockerSocket,
       // The dataset server of this network is on loopback.
       IEXEC_WORKER_ALLOW_PRIVATE_DOWNLOADS: "127.0.0.1",
       ...options.workerEnv,
@@ -261,15 +273,13 @@ export async function startNetwork(
       pool,
       hub,
       schedulerUrl: scheduler.url,
-      resultProxyUrl: proxy.url,
+      resultProxyUrl,
       gatewayUrl: proxy.gatewayUrl,
       workers,
-      spares: wallets
-        .slice(options.workers)
-        .map(({ wallet, keystorePath }, n) => ({
-          address: lowerHex(wallet.address),
-          env: workerEnv(`worker-${options.workers + n + 1}`, keystorePath, 0),
-        })),
+      spares: wallets.slice(options.workers).map(({ wallet, keystorePath }, n) => ({
+        address: lowerHex(wallet.address),
+        env: workerEnv(`worker-${options.workers + n + 1}`, keystorePath, 0),
+      })),
       holdings: () =>
         Promise.all(
           parties.map(async ([who, address]) => {
@@ -277,6 +287,11 @@ export async function startNetwork(
             return { who, address: lowerHex(address), stake: account.stake, locked: account.locked, token };
           }),
         ),
+      async restartScheduler() {
+        const { port } = new URL(scheduler.url);
+        await scheduler.close();
+        scheduler = await runScheduler(Number(port));
+      },
       close,
     };
   } catch (thrown) {
@@ -305,11 +320,20 @@ function schedulerAccount({ chain }: PreparedChain): PrivateKeyAccount {
   return privateKeyToAccount(bytesToHex(privateKey));
 }
 
-async function removeImage(docker: Docker, reference: string): Promise<void> {
-  await docker
-    .getImage(reference)
-    .remove({ force: true })
-    .catch((thrown: unknown) => {
-      if (!(thrown instanceof Error && "statusCode" in thrown && thrown.statusCode === 404)) throw thrown;
-    });
+/** A worker that stops leaves its containers for its next run; here there is none. */
+async function removeContainers(docker: Docker, workers: readonly WorkerWallet[]): Promise<void> {
+  for (const { wallet } of workers) {
+    const filters = { label: [`${LABELS.worker}=${lowerHex(wallet.address)}`] };
+    for (const { Id } of await docker.listContainers({ all: true, filters })) await gone(docker.getContainer(Id).remove({ force: true, v: true }));
+    for (const { Id } of await docker.listNetworks({ filters })) await gone(docker.getNetwork(Id).remove());
+  }
+}
+
+const removeImage = (docker: Docker, reference: string): Promise<void> => gone(docker.getImage(reference).remove({ force: true }));
+
+/** What is already gone, or is going, was removed. */
+async function gone(removal: Promise<unknown>): Promise<void> {
+  await removal.catch((thrown: unknown) => {
+    if (!(thrown instanceof Error && "statusCode" in thrown && (thrown.statusCode === 404 || thrown.statusCode === 409))) throw thrown;
+  });
 }

@@ -1,8 +1,10 @@
 import { addressSchema } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
+import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import type { EnclaveService } from "./tasks/enclave.ts";
+import { digestOf } from "./test/hand-worker.ts";
 import { contribute, type Ground, openGround, openWorld, reveal, upload, type View, type World } from "./test/world.ts";
 
 const PERIOD = 300;
@@ -117,4 +119,24 @@ test("a TEE task waits for its enclave's key, and its authorization names it", a
   const [none, authorization] = await Promise.all([plain.demand(8), tdx.work()]);
   expect(none).toBeUndefined();
   expect(authorization.enclaveChallenge).toBe(key);
+});
+
+test("a reorganisation that undoes the consensus undoes it here too", async () => {
+  const scheduler = await world.scheduler();
+  const worker = await world.worker(10, scheduler);
+  await world.buy(1n);
+  const authorization = await worker.work();
+  const taskId = authorization.chainTaskId;
+  await worker.compute(taskId);
+  const contributed = await world.chain.contribute(worker.account, authorization, digestOf(42));
+  const details = { chainReceipt: { blockNumber: contributed.blockNumber, txHash: contributed.transactionHash } };
+  await worker.report(taskId, "CONTRIBUTED", { details });
+  await world.until(scheduler, taskId, "consensus", ({ status }) => status === "CONSENSUS_REACHED");
+  await createTestClient({ mode: "anvil", transport: http(world.chain.rpcUrl) }).request({ method: "anvil_reorg", params: [1, []] });
+  await world.chain.mine();
+  await world.until(scheduler, taskId, "undone", ({ status, chain }) => status === "RUNNING" && chain?.status === "ACTIVE");
+  await world.chain.contribute(worker.account, authorization, digestOf(42));
+  await world.until(scheduler, taskId, "consensus again", ({ status }) => status === "CONSENSUS_REACHED");
+  await reveal(world, worker, taskId);
+  await world.until(scheduler, taskId, "upload request", (view) => statusOf(view, worker.wallet) === "RESULT_UPLOAD_REQUESTED");
 });

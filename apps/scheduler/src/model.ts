@@ -43,6 +43,7 @@ export interface ReplicateRecord {
   readonly uploadTries: number;
   /** The last order pushed to the worker. */
   readonly told: Order | undefined;
+  readonly toldAt: Date | undefined;
   readonly changedAt: Date;
   readonly changedChain: ChainTime;
   /** Its worker pings. */

@@ -65,6 +65,7 @@ export const DEFAULT_PATIENCE: Patience = {
   uploadStartMs: 120_000,
   uploadMs: 900_000,
   uploadRetryMs: 2_000,
+  repeatMs: 30_000,
   unnotifiedMs: 5_000,
   closeMs: 60_000,
 };

@@ -116,7 +116,7 @@ test("a worker that comes back after being lost goes on, once, and its journal m
 });
 
 test("an upload that is not started is asked again, and a failed one too", async () => {
-  const patience = { uploadStartMs: 400, uploadMs: 60_000, uploadRetryMs: 50, unnotifiedMs: 300, closeMs: 500 };
+  const patience = { uploadStartMs: 400, uploadMs: 60_000, uploadRetryMs: 50, repeatMs: 30_000, unnotifiedMs: 300, closeMs: 500 };
   const scheduler = await world.scheduler({ patience });
   const worker = await world.worker(10, scheduler);
   await world.buy(1n);
@@ -158,7 +158,7 @@ test("reports are checked: claims against the chain, order against the table, re
   expect(await worker.report(taskId, "COMPUTING")).toEqual({ kind: "refused", action: "PLEASE_ABORT" });
   expect(await worker.report(taskId, "RUNNING", { seq: 7 })).toEqual({ kind: "stored", action: "PLEASE_DOWNLOAD_APP" });
   expect((await worker.report(taskId, "RUNNING", { seq: 7 })).kind).toBe("duplicate");
-  expect((await worker.report(taskId, "WORKER_LOST", { seq: 8 })).kind).toBe("refused");
+  expect((await worker.report(taskId, "WORKER_LOST", { seq: 8 })).kind).toBe("duplicate");
   expect(await worker.report(taskId, "CONTRIBUTED", { seq: 9 })).toEqual({ kind: "refused", action: "PLEASE_ABORT" });
   expect((await worker.report(taskId, "FAILED", { seq: 10, cause: "SBX-1001" })).kind).toBe("stored");
   // The failed replicate is replaced at once, by another worker.

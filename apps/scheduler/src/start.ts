@@ -237,7 +237,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       async close() {
         const { failures } = await shutdown.request("closed");
         const first = failures[0];
-        if (first !== undefined) throw new CodedError("SCH-1203", { step: first.step, reason: first.error.message }, { cause: first.error });
+        if (first !== undefined)
+          throw new CodedError("SCH-1203", { step: first.step, reason: first.error.message }, { cause: first.error });
       },
     };
   } catch (thrown) {

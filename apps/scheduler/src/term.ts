@@ -16,6 +16,10 @@ import { watchLiveness } from "./workers/liveness.ts";
 const SWEEP_MS = 10 * 60_000;
 const CHALLENGE_RETRY_MS = 5_000;
 
+/** @source wire.md 5.1: logs are kept for 3 days after the final deadline */
+const PURGE_LOGS = `DELETE FROM replicate_logs l USING tasks t
+  WHERE t.id = l.task_id AND t.closed AND to_timestamp(t.final_deadline) < now() - interval '3 days'`;
+
 export interface TermDeps {
   readonly options: SchedulerOptions;
   readonly database: Database;
@@ -99,6 +103,7 @@ export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void>
     while (!term.aborted) {
       await dispatcher.sweep();
       runner.look();
+      await database.run(PURGE_LOGS);
       await clock.sleep(SWEEP_MS, term).catch(() => undefined);
     }
   };

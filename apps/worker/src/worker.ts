@@ -34,6 +34,7 @@ import { joinPool, type Membership } from "./session/membership.ts";
 import { createResultProxyClient } from "./session/result-proxy-client.ts";
 import { taskPolicy } from "./task-policy.ts";
 import { VERSION } from "./version.ts";
+import { refuseChangedWallet, rememberName } from "./wallet-memory.ts";
 
 export interface WorkerOptions {
   readonly settings: WorkerSettings;
@@ -97,8 +98,14 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     await writable(tasksDir, "IEXEC_WORKER_BASE_DIR");
     const lock = lockWallet(join(settings.stateDir, `${worker}.lock`), worker);
     closers.push(() => lock.release());
+    refuseChangedWallet(settings.stateDir, settings.name, worker);
     const journal = new Journal(join(settings.stateDir, `${worker}.sqlite`), worker, () => clock.now());
     closers.push(() => journal.shut());
+    rememberName(journal.db, settings.name);
+    journal.onChange(({ taskId, status }) => {
+      checkpoint(`status:${status}`);
+      if (status === "REVEAL_TIMEOUT" || status === "CANT_REVEAL") log.error("stake may be lost", { error: new CodedError("WRK-1316", { taskId }) });
+    });
     const sandbox = createDockerSandbox(
       { socketPath: settings.dockerSocket, runtime: settings.runtime, registryCredentials: credentials(settings) },
       { clock, logger: log, random: () => random.float(), imageUses: fileImageUses(join(settings.stateDir, "images.json")) },

@@ -37,7 +37,8 @@ export const FEE_SCENARIOS: readonly Scenario<Rig>[] = [
             const replaced = await untilRecord("contribute", "replaced", ({ attempts }) => attempts.length > 1);
             if (replaced.nonce !== first.nonce) throw new Error("the replacement has another nonce");
             const [a, b] = replaced.attempts;
-            if (a === undefined || b === undefined || b.maxFeePerGas * 8n < a.maxFeePerGas * 9n) throw new Error("replaced by less than 12.5 %");
+            if (a === undefined || b === undefined || b.maxFeePerGas * 8n < a.maxFeePerGas * 9n)
+              throw new Error("replaced by less than 12.5 %");
             return `replaced at the same nonce: ${replaced.attempts.map(({ maxFeePerGas }) => maxFeePerGas).join(" then ")} wei`;
           },
         },
@@ -54,7 +55,11 @@ export const FEE_SCENARIOS: readonly Scenario<Rig>[] = [
           async act({ untilActive, untilRecord, untilPooled, weather, worker, taskId, rig: { chain } }) {
             await untilActive();
             await weather.baseFee(3n * GAS_PRICE_CAP);
-            const waiting = await untilRecord("contribute", "waits for a lower price", ({ state, note }) => state === "waiting" && note !== undefined);
+            const waiting = await untilRecord(
+              "contribute",
+              "waits for a lower price",
+              ({ state, note }) => state === "waiting" && note !== undefined,
+            );
             if (waiting.attempts.length > 0) throw new Error("something was signed above the cap");
             let blocks = 0;
             for (;;) {
@@ -63,7 +68,8 @@ export const FEE_SCENARIOS: readonly Scenario<Rig>[] = [
               if (((await chain.client.getBlock()).baseFeePerGas ?? 0n) <= GAS_PRICE_CAP) break;
             }
             await untilPooled("contribute");
-            if (worker.history(taskId).some(({ status }) => status === "OUT_OF_GAS")) throw new Error("a high price was taken for an empty wallet");
+            if (worker.history(taskId).some(({ status }) => status === "OUT_OF_GAS"))
+              throw new Error("a high price was taken for an empty wallet");
             return `waited ${blocks} blocks: ${waiting.note}`;
           },
         },

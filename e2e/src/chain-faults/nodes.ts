@@ -124,7 +124,9 @@ export const NODE_SCENARIOS: readonly Scenario<Rig>[] = [
       await untilPooled("contribute");
       node.faults.nullReceipts = true;
       await weather.mine();
-      await until("the receipt is asked for", () => (node.calls.filter((m) => m === "eth_getTransactionReceipt").length > 2 ? true : undefined));
+      await until("the receipt is asked for", () =>
+        node.calls.filter((m) => m === "eth_getTransactionReceipt").length > 2 ? true : undefined,
+      );
       node.heal();
       await untilPooled("reveal");
       return "the node had counted the transaction before it showed its receipt";

@@ -59,7 +59,10 @@ export async function assertSound(
   }
   const nonces = sent.map(({ nonce }) => nonce).sort((a, b) => a - b);
   const first = nonces[0] ?? 0;
-  insist(`the nonces have no hole: ${nonces.join(" ")} of ${count}`, nonces.every((nonce, i) => nonce === first + i) && first + nonces.length === count);
+  insist(
+    `the nonces have no hole: ${nonces.join(" ")} of ${count}`,
+    nonces.every((nonce, i) => nonce === first + i) && first + nonces.length === count,
+  );
   insist(`two transactions and ${foreign} of others, there are ${sent.length}`, sent.length === 2 + foreign);
 
   const records = await readOutbox(worker);

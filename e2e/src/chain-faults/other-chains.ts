@@ -29,7 +29,8 @@ export const CHAIN_SCENARIOS: readonly Scenario<Rig>[] = [
               await untilPooled("contribute");
               const { attempts } = await untilRecord("contribute", "sent", () => true);
               const [attempt] = attempts;
-              if (attempt?.maxFeePerGas !== (5n * GWEI * 13n) / 10n) throw new Error(`the offer is ${attempt?.maxFeePerGas}, not 1.3 times 5 gwei`);
+              if (attempt?.maxFeePerGas !== (5n * GWEI * 13n) / 10n)
+                throw new Error(`the offer is ${attempt?.maxFeePerGas}, not 1.3 times 5 gwei`);
               if (attempt.raw.startsWith("0x02")) throw new Error("a chain without a base fee was given an EIP-1559 transaction");
               return "no base fee on this chain: paid 1.3 times its gas price";
             },

@@ -34,7 +34,10 @@ export class Weather {
 
   /** The newest `depth` blocks are replaced by empty ones; what they held is gone. */
   async reorg(depth: number): Promise<void> {
-    await this.#test.request({ method: "anvil_reorg", params: [depth, []] });
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "anvil_reorg", params: [depth, []] });
+    const response = await fetch(this.#chain.rpcUrl, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const { error } = z.object({ error: z.object({ message: z.string() }).optional() }).parse(await response.json());
+    if (error !== undefined) throw new Error(`no reorganisation: ${error.message}`);
   }
 
   /** SIDE EFFECTS: mines one block with this base fee; the next ones follow the rules of the chain. */

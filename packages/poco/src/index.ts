@@ -116,6 +116,7 @@ export {
   type WorkerpoolOrder,
 } from "./orders.ts";
 export { AUXILIARY_PULL_TIMEOUT_MS, DEFAULT_PULL_TIMEOUT, type PullTimeoutBounds, pullTimeoutMs } from "./pull-timeout.ts";
+export { type RecordedStatus, type Replayed, replayHistory } from "./replay.ts";
 export {
   formatResultLink,
   MAX_RESULT_LINK_LENGTH,

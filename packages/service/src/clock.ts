@@ -13,5 +13,12 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),
-  sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
+  async sleep(ms, signal) {
+    signal?.throwIfAborted();
+    try {
+      await delay(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (thrown) {
+      throw signal?.aborted ? signal.reason : thrown;
+    }
+  },
 };

@@ -10,8 +10,3 @@ export async function pause(clock: Clock, ms: number, signal: AbortSignal): Prom
     throw thrown;
   }
 }
-
-/** Waits; rejects with the signal's own reason as soon as it is aborted, whatever the clock rejects with. */
-export async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  if (!(await pause(clock, ms, signal))) throw signal.reason;
-}

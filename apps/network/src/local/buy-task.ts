@@ -1,8 +1,11 @@
 import type { Address, Bytes32 } from "@iexec-ts/poco";
-import type { MatchedDeal } from "@iexec-ts/testkit";
+import type { MatchedDeal, Side } from "@iexec-ts/testkit";
 import type { PreparedChain } from "./prepare-chain.ts";
 
 export interface TaskOrder {
+  /** The network's own app and dataset unless told. */
+  readonly app?: Side;
+  readonly dataset?: Side;
   readonly trust?: bigint;
   /** Id of the category; default 0, the shortest. */
   readonly category?: bigint;
@@ -24,11 +27,11 @@ export interface TaskOrder {
  * SIDE EFFECTS: one transaction of the requester; locks its and the scheduler's part.
  */
 export function buyTask(prepared: PreparedChain, order: TaskOrder = {}): Promise<MatchedDeal> {
-  const { args, params, ...terms } = order;
+  const { args, params, app = prepared.app, dataset = prepared.dataset, ...terms } = order;
   return prepared.chain.buy({
     ...terms,
-    app: prepared.app,
-    ...(prepared.dataset === undefined ? {} : { dataset: prepared.dataset }),
+    app,
+    ...(dataset === undefined ? {} : { dataset }),
     workerpool: prepared.workerpool,
     requester: prepared.roles.requester,
     params: { ...(args === undefined ? {} : { iexec_args: args }), ...params },

@@ -1,5 +1,4 @@
 import { hasCode } from "@iexec-ts/service";
-import { hashTypedData } from "viem";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Scheduler } from "../start.ts";
@@ -79,7 +78,6 @@ describe("what the SDK reads", () => {
   test("the challenge document hashes as in the Java core", () => {
     // wire.md 1.5, vector
     expect(challengeHash("abc=", 134)).toBe("0x4f274badbc1150abc4cab6c5d8702c78cfcebef25b16bd5e8f831eb6fa9a6b6d");
-    expect(hashTypedData).toBeTypeOf("function");
   });
 
   test("metrics for Prometheus and for dashboards of the Java core", async () => {
@@ -150,6 +148,5 @@ describe("who may come in", () => {
     await rich.work();
     await world.buy(1n);
     expect(await poor.demand(2)).toBeUndefined();
-    expect((await world.worker(32, scheduler)).wallet).not.toBe(poor.wallet);
   });
 });

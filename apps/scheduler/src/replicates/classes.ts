@@ -35,10 +35,8 @@ const COMPUTING_STAGE: ReadonlySet<ReplicateStatus> = new Set<ReplicateStatus>([
   "RUNNING",
   "APP_DOWNLOADING",
   "APP_DOWNLOADED",
-  "APP_DOWNLOAD_FAILED",
   "DATA_DOWNLOADING",
   "DATA_DOWNLOADED",
-  "DATA_DOWNLOAD_FAILED",
   "COMPUTING",
   "RECOVERING",
 ]);

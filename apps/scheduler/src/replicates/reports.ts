@@ -44,7 +44,6 @@ type Placement = "current" | "late" | "illegal";
 /** Where a status belongs: at the end of the history, before something we learned from the chain, or nowhere. */
 function place(replicate: ReplicateRecord, status: ReplicateStatus, verdict: Verdict): Placement {
   const { status: current, relevant, workerStatus } = replicate;
-  if (statusRow(status).setBy === "scheduler") return "illegal";
   const known =
     (status === "CONTRIBUTED" && knowsContribution(relevant)) || (status === "REVEALED" && knowsReveal(relevant)) || status === relevant;
   if (isSettled(current)) return verdict.kind === "confirmed" || canFollow(workerStatus, status) ? "late" : "illegal";
@@ -77,6 +76,8 @@ export function createReports(deps: { readonly database: Database; readonly pool
     const { wallet } = replicate;
     if (await isRepetition(sql, report, replicate)) return { kind: "duplicate", action: undefined };
     if (replicate.history >= MAX_HISTORY) return refused("PLEASE_ABORT");
+    // A worker that keeps a whole history may send back what we told it.
+    if (statusRow(status).setBy === "scheduler") return { kind: "duplicate", action: undefined };
     const placement = place(replicate, status, verdict);
     // A worker whose contribution is on chain is never told to throw its result away because of a message out of place.
     if (placement === "illegal") return refused(knowsContribution(replicate.relevant) ? "PLEASE_WAIT" : "PLEASE_ABORT");

@@ -23,6 +23,7 @@ const REPLICATE_ROW = z
     weight: units,
     upload_tries: count,
     told: optional(z.enum(["REVEAL", "ABORT", "UPLOAD", "COMPLETE"])),
+    told_at: optional(z.date()),
     changed_at: z.date(),
     changed_chain: chainSeconds,
     alive: z.boolean(),
@@ -41,6 +42,7 @@ const REPLICATE_ROW = z
       weight: row.weight,
       uploadTries: row.upload_tries,
       told: row.told,
+      toldAt: row.told_at,
       changedAt: row.changed_at,
       changedChain: row.changed_chain,
       alive: row.alive,
@@ -146,11 +148,14 @@ export async function insertReplicate(
 }
 
 export async function setTold(sql: Sql, id: TaskId, wallets: readonly Address[], order: Order): Promise<void> {
-  await sql.run("UPDATE replicates SET told = $3 WHERE task_id = $1 AND wallet = ANY ($2)", [id, [...wallets], order]);
+  await sql.run("UPDATE replicates SET told = $3, told_at = now() WHERE task_id = $1 AND wallet = ANY ($2)", [id, [...wallets], order]);
 }
 
 export async function noteUploadRequest(sql: Sql, id: TaskId, wallet: Address): Promise<void> {
-  await sql.run("UPDATE replicates SET upload_tries = upload_tries + 1, told = 'UPLOAD' WHERE task_id = $1 AND wallet = $2", [id, wallet]);
+  await sql.run(
+    "UPDATE replicates SET upload_tries = upload_tries + 1, told = 'UPLOAD', told_at = now() WHERE task_id = $1 AND wallet = $2",
+    [id, wallet],
+  );
   await sql.run(`INSERT INTO uploads (task_id, n, wallet) SELECT $1, coalesce(max(n), 0) + 1, $2 FROM uploads WHERE task_id = $1`, [
     id,
     wallet,

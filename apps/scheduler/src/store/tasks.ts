@@ -92,11 +92,13 @@ export async function noteChain(
 ): Promise<void> {
   const revealing = onChain?.status === "REVEALING" || onChain?.status === "COMPLETED";
   const consensus = onChain !== undefined && revealing ? { value: onChain.consensusValue, deadline: onChain.revealDeadline } : undefined;
-  await sql.run(
+  const changed = await sql.run(
     `UPDATE tasks SET consensus = $2, reveal_deadline = $3, consensus_block = CASE WHEN $2::text IS NULL THEN NULL ELSE consensus_block END
      WHERE id = $1 AND (consensus IS DISTINCT FROM $2::text OR reveal_deadline IS DISTINCT FROM $3::bigint)`,
     [id, consensus?.value ?? null, consensus?.deadline ?? null],
   );
+  // Another consensus, or none any more: what was said about the old one is void.
+  if (changed > 0) await sql.run("UPDATE replicates SET told = NULL WHERE task_id = $1 AND told IN ('REVEAL', 'ABORT')", [id]);
   for (const [wallet, { status, resultHash }] of contributions) {
     await sql.run(
       `INSERT INTO contributions (task_id, wallet, status, result_hash, weight, proved_at)

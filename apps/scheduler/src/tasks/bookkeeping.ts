@@ -54,8 +54,11 @@ export function closeReplicates({ task, replicates, chain, now, patience }: Situ
       continue;
     }
     const paid = chain.task?.status === "COMPLETED" && chain.contributions.get(wallet)?.status === "PROVED";
-    if (paid) draft.add({ kind: "replicate-status", wallet, status: "COMPLETED", cause: undefined });
-    else draft.add({ kind: "replicate-status", wallet, status: "FAILED", cause: causeOfEnd(chain.task?.status) });
+    if (paid) {
+      draft.add({ kind: "replicate-status", wallet, status: "COMPLETED", cause: undefined });
+      // It may have missed the first one, and still keeps the result.
+      if (alive) draft.add({ kind: "order", order: "COMPLETE", wallets: [wallet], abortCause: undefined });
+    } else draft.add({ kind: "replicate-status", wallet, status: "FAILED", cause: causeOfEnd(chain.task?.status) });
   }
   return allSettled;
 }

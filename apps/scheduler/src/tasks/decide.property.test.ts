@@ -35,11 +35,18 @@ const anyReplicate = (n: number): fc.Arbitrary<ReplicateRecord> =>
       alive: fc.boolean(),
       uploadTries: fc.nat(40),
       told: fc.constantFrom(undefined, "REVEAL" as const, "ABORT" as const, "UPLOAD" as const),
+      toldAgo: fc.nat(2_000),
       changed: fc.nat(20_000),
       changedChain: fc.bigInt({ min: START, max: FINAL + 50n }).map(chainTime),
     })
-    .map(({ changed, status, relevant, ...rest }) =>
-      replicate(n, { ...rest, status, relevant: isDigression(status) ? relevant : status, changedAt: at(changed - 10_000) }),
+    .map(({ changed, toldAgo, status, relevant, ...rest }) =>
+      replicate(n, {
+        ...rest,
+        status,
+        relevant: isDigression(status) ? relevant : status,
+        changedAt: at(changed - 10_000),
+        toldAt: rest.told === undefined ? undefined : at(-toldAgo),
+      }),
     );
 
 const anyScene: fc.Arbitrary<Situation> = fc
@@ -95,7 +102,7 @@ function afterEffects(before: Situation): Situation {
     if (effect.kind === "close") record = { ...record, closed: true };
     if (effect.kind === "forget-result") record = { ...record, resultLink: undefined };
     if (effect.kind === "replicate-status") setStatus(effect.wallet, effect.status);
-    if (effect.kind === "order") for (const address of effect.wallets) change(address, { told: effect.order });
+    if (effect.kind === "order") for (const address of effect.wallets) change(address, { told: effect.order, toldAt: before.now.wall });
     if (effect.kind === "adopt")
       replicates.set(
         effect.wallet,

@@ -110,6 +110,15 @@ describe("reveal and upload", () => {
     ]);
   });
 
+  test("a reveal that does not begin is asked for again", () => {
+    const told = replicate(1, { status: "CONTRIBUTED", told: "REVEAL", toldAt: WALL });
+    const scene = { onChain: revealing(), replicates: [told], contributions: won };
+    const orders = (wall: Date) => effectsOf({ ...scene, wall }).filter(({ kind }) => kind === "order");
+    expect(orders(at(699))).toEqual([]);
+    expect(decideTask(situation(scene)).wakeWall).toEqual(at(700));
+    expect(orders(at(700))).toHaveLength(1);
+  });
+
   test("a contribution that was not reported is filled in after a while, or at once when its worker is lost", () => {
     const sightings = new Map<Address, Sighting>([[wallet(1), { wallet: wallet(1), weight: 2n, seenAt: WALL, provedAt: undefined }]]);
     const scene = { onChain: revealing(), replicates: [replicate(1, { status: "CONTRIBUTING" })], contributions: won, sightings };

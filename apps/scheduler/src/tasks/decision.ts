@@ -22,6 +22,8 @@ export interface Patience {
   readonly uploadMs: number;
   /** Before the same worker is asked again after its upload failed; doubles each time. */
   readonly uploadRetryMs: number;
+  /** For the reveal that was asked for to begin, before it is asked for again: a push may be lost. */
+  readonly repeatMs: number;
   /** For the report of what is already on chain. */
   readonly unnotifiedMs: number;
   /** For the last word of a replicate after the end of its task. */

@@ -11,18 +11,28 @@ const isWinner = ({ chain }: Situation, task: ChainTask, { wallet }: ReplicateRe
   return contribution !== undefined && contribution.status !== "REJECTED" && sameHex(contribution.resultHash, task.consensusValue);
 };
 
-/** Winners are told to reveal once they have said CONTRIBUTED (a v9 worker reveals only then); the others are told to stop. */
+/** Whether a winner waits for the order to reveal. A v9 worker acts on it only once it has said CONTRIBUTED. */
+function waitsForReveal({ chain, now, patience }: Situation, replicate: ReplicateRecord, draft: Draft): boolean {
+  const { relevant, status, alive, told, toldAt, wallet } = replicate;
+  if (relevant !== "CONTRIBUTED" || isSettled(status) || !alive || chain.contributions.get(wallet)?.status !== "CONTRIBUTED") return false;
+  if (told !== "REVEAL" || toldAt === undefined) return true;
+  const due = plusMs(toldAt, patience.repeatMs);
+  draft.wakeAtWall(due);
+  return due <= now.wall;
+}
+
+/** Winners are told to reveal, and told again while they do not begin; the others are told to stop. */
 function tellOutcome(situation: Situation, onChain: ChainTask, draft: Draft): void {
-  const { replicates, chain } = situation;
+  const { replicates, now } = situation;
   const winners = replicates.filter((replicate) => isWinner(situation, onChain, replicate));
-  const reveal = winners.filter(
-    ({ status, told, wallet }) =>
-      status === "CONTRIBUTED" && told !== "REVEAL" && chain.contributions.get(wallet)?.status === "CONTRIBUTED",
-  );
   const abort = replicates.filter(
     (replicate) => !winners.includes(replicate) && replicate.told !== "ABORT" && !isSettled(replicate.status),
   );
-  if (reveal.length > 0) draft.add({ kind: "order", order: "REVEAL", wallets: reveal.map(({ wallet }) => wallet), abortCause: undefined });
+  if (isOpen(onChain.revealDeadline, now.chain)) {
+    const reveal = winners.filter((replicate) => waitsForReveal(situation, replicate, draft));
+    if (reveal.length > 0)
+      draft.add({ kind: "order", order: "REVEAL", wallets: reveal.map(({ wallet }) => wallet), abortCause: undefined });
+  }
   if (abort.length > 0) {
     draft.add({ kind: "order", order: "ABORT", wallets: abort.map(({ wallet }) => wallet), abortCause: "CONSENSUS_REACHED" });
   }

@@ -58,6 +58,7 @@ export const replicate = (n: number, more: Partial<ReplicateRecord> = {}): Repli
   weight: workerWeight(0n),
   uploadTries: 0,
   told: undefined,
+  toldAt: undefined,
   changedAt: WALL,
   changedChain: chainTime(START),
   alive: true,
@@ -103,5 +104,5 @@ export const situation = (scene: Scene): Situation => ({
   sightings: scene.sightings ?? new Map(),
   chain: { task: scene.onChain, contributions: scene.contributions ?? new Map() },
   now: { chain: chainTime(scene.time ?? START + 10n), wall: scene.wall ?? WALL },
-  patience: { uploadStartMs: 1_000, uploadMs: 5_000, uploadRetryMs: 100, unnotifiedMs: 500, closeMs: 2_000 },
+  patience: { uploadStartMs: 1_000, uploadMs: 5_000, uploadRetryMs: 100, repeatMs: 700, unnotifiedMs: 500, closeMs: 2_000 },
 });

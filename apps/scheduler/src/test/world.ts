@@ -130,7 +130,7 @@ export async function openWorld({ chain, postgres }: Ground): Promise<World> {
     lostAfterMs: 60_000,
     redeliverMs: 10_000,
     chainWaitMs: 5_000,
-    patience: { uploadStartMs: 60_000, uploadMs: 60_000, uploadRetryMs: 100, unnotifiedMs: 300, closeMs: 500 },
+    patience: { uploadStartMs: 60_000, uploadMs: 60_000, uploadRetryMs: 100, repeatMs: 30_000, unnotifiedMs: 300, closeMs: 500 },
     gas: { multiplier: 1.3, cap: 100_000_000_000n, gasless: false },
     confirmations: 1,
     reorgDepth: 8,

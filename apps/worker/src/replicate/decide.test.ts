@@ -189,9 +189,23 @@ describe("what ends a replicate before it costs stake", () => {
 
 describe("money", () => {
   test("a contribution on chain that the journal does not know stops the worker", () => {
-    for (const progress of ["RUNNING", "COMPUTED", "CAN_CONTRIBUTE", "CONTRIBUTING"] as const) {
-      expect(decide(situation(progress, chainSays({ ours: "CONTRIBUTED", oursHash: OTHER })))).toEqual({ kind: "alarm" });
+    const unknown = chainSays({ ours: "CONTRIBUTED", oursHash: OTHER });
+    for (const progress of ["COMPUTING", "CAN_CONTRIBUTE", "CONTRIBUTING"] as const) {
+      expect(decide(situation(progress, unknown))).toEqual({ kind: "alarm" });
     }
+    const set = "CANT_CONTRIBUTE_SINCE_CONTRIBUTION_ALREADY_SET";
+    for (const progress of ["RUNNING", "COMPUTED"] as const) expect(recorded(decide(situation(progress, unknown)))).toBe(set);
+    expect(decide(situation(set, unknown))).toEqual({ kind: "alarm" });
+    expect(decide(situation(set, chainSays({ task: "COMPLETED", ours: "PROVED", oursHash: OTHER })))).toEqual({ kind: "stage", stage: "PURGE" });
+  });
+
+  test.each([
+    ["CONTRIBUTED", "RECOVERING", chainSays({ ours: "REJECTED" })],
+    ["CONTRIBUTED", "OUT_OF_GAS", chainSays({ ours: "REJECTED" })],
+    ["REVEALING", "REVEALING", chainSays({ ours: "REJECTED" })],
+    ["REVEALING", "RECOVERING", chainSays({ task: "COMPLETED", ours: "CONTRIBUTED", consensus: OURS.resultHash })],
+  ] as const)("%s (%s): a reveal that came too late ends as REVEAL_TIMEOUT", (progress, status, chain) => {
+    expect(recorded(decide(situation(progress, chain, { contributed: true, status })))).toBe("REVEAL_TIMEOUT");
   });
 
   test.each([

@@ -107,7 +107,7 @@ export function decide(situation: Situation): Decision {
     case "CONTRIBUTE_FAILED":
       return preciseCause(situation) ?? stage("PURGE");
     case "CANT_CONTRIBUTE_SINCE_CONTRIBUTION_ALREADY_SET":
-      return situation.contribution === undefined ? stage("PURGE") : record("CONTRIBUTED");
+      return situation.contribution === undefined ? whenSomebodyElseContributed(situation) : record("CONTRIBUTED");
     case "CANT_CONTRIBUTE_SINCE_STAKE_TOO_LOW":
     case "CANT_CONTRIBUTE_SINCE_TASK_NOT_ACTIVE":
     case "CANT_CONTRIBUTE_SINCE_AFTER_DEADLINE":
@@ -158,13 +158,21 @@ function interruption(situation: Situation): Decision | undefined {
 /** Between stages: reasons not to start the next one. Waits while the chain cannot be read or does not show the task yet. */
 function refusal(situation: Situation): Decision | undefined {
   const { replicate, seen } = situation;
-  if (onChain(situation) === "unknown") return { kind: "alarm" };
+  if (onChain(situation) === "unknown") return record("CANT_CONTRIBUTE_SINCE_CONTRIBUTION_ALREADY_SET", "UNKNOWN_CONTRIBUTION");
   if (seen.chain === undefined) return wait("chain");
   const verdict = contributionVerdict(seen.chain, question(seen));
   if ("wait" in verdict) return replicate.abort === undefined ? wait("chain") : record("FAILED", "ABORTED_BY_SCHEDULER");
   if (!("can" in verdict)) return record(verdict.status);
   if (replicate.abort === "UNKNOWN") return record("FAILED", "ABORTED_BY_SCHEDULER");
   return undefined;
+}
+
+/** Our wallet contributed and this journal did not: no new work while that task may still cost or pay somebody who holds the same key. */
+function whenSomebodyElseContributed({ seen }: Situation): Decision {
+  const task = seen.chain?.task;
+  if (seen.chain === undefined || task === undefined) return wait("chain");
+  const over = task.status === "COMPLETED" || task.status === "FAILED" || !isOpen(task.finalDeadline, seen.chain.block.timestamp);
+  return over ? stage("PURGE") : { kind: "alarm" };
 }
 
 function beforeContributing(situation: Situation): Decision {
@@ -210,7 +218,9 @@ function whenContributed({ worker, replicate, contribution, seen }: Situation): 
   const { task, ours } = chain;
   const now = chain.block.timestamp;
   if (ours.status === "PROVED") return stage("REVEAL");
-  if (ours.status === "REJECTED") return record("CANT_REVEAL", "TASK_REOPENED");
+  // Only contributions that were in the consensus and did not reveal in time are rejected. A worker that was down or dry took too long; one
+  // that was not had no moment to reveal in.
+  if (ours.status === "REJECTED") return record(replicate.status === "CONTRIBUTED" ? "CANT_REVEAL" : "REVEAL_TIMEOUT", "TASK_REOPENED");
   switch (task.status) {
     case "UNSET":
       return wait("chain");
@@ -244,6 +254,9 @@ function whenRevealing({ seen, worker, contribution }: Situation): Decision {
   if (chain === undefined || chain.task === undefined || contribution === undefined) return wait("chain");
   if (chain.ours.status === "PROVED") return stage("REVEAL");
   if (chain.task.status === "FAILED") return record("FAILED", "TASK_FAILED");
+  // Reopened or finalized without our reveal: it can never be mined any more.
+  if (chain.ours.status === "REJECTED") return record("REVEAL_TIMEOUT", "TASK_REOPENED");
+  if (chain.task.status === "COMPLETED" && chain.ours.status === "CONTRIBUTED") return record("REVEAL_TIMEOUT", "REVEAL_TIMEOUT");
   const verdict = revealVerdict(chain, worker, contribution.digest);
   if ("status" in verdict && verdict.status === "REVEAL_TIMEOUT") return record("REVEAL_TIMEOUT", "REVEAL_TIMEOUT");
   if ("status" in verdict && verdict.status === "CANT_REVEAL" && chain.task.status !== "REVEALING")

@@ -4,10 +4,13 @@ import type { Head, TxOutcome, TxState } from "../api.ts";
 import { type Entry, newestAttempt } from "./entry.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { QueueState } from "./queue-state.ts";
+import { usedBy } from "./used-by.ts";
 
 const PARALLEL_READS = 8;
 /** A node may count a transaction before it serves its receipt. */
 const DOUBT_MS = 500;
+/** How long to believe in a receipt that does not come when the blocks do not tell either. */
+const LONG_DOUBT_MS = 10_000;
 
 /**
  * Compares the line of nonces with the chain: finds receipts, undoes what a reorg took back, notices nonces used by others, and settles what is
@@ -96,17 +99,22 @@ async function undone(state: QueueState, entry: Entry, head: Head): Promise<void
   await state.setState(entry, "sent", { note: "a reorganisation undid it; sent again" });
 }
 
+/** The nonce is used, but no receipt is ours: look into the blocks for who used it, and sign again only when it was somebody else. */
 async function doubt(state: QueueState, entry: Entry): Promise<void> {
-  entry.doubtedSinceMs ??= state.now;
-  const leftMs = entry.doubtedSinceMs + DOUBT_MS - state.now;
-  if (leftMs > 0) return state.alarm(leftMs);
-  const { nonce } = entry.record;
-  if (nonce !== undefined) {
-    state.foreignUpTo = Math.max(state.foreignUpTo ?? 0, nonce + 1);
-    state.parts.logger.warn("a transaction that is not ours took a nonce of the outbox", { id: entry.id, nonce });
-    state.parts.onForeign({ nonce, id: entry.id });
-  }
-  if (newestAttempt(entry.record)?.cancels === true) {
-    await state.finish(entry, "cancelled", { kind: "expired" }, "another transaction took its nonce");
-  } else await state.reopen(entry, "another transaction took its nonce");
+  const { nonce, attempts } = entry.record;
+  if (nonce === undefined) return;
+  const since = (entry.doubtedSinceMs ??= state.now);
+  const doubtedMs = state.now - since;
+  if (doubtedMs < DOUBT_MS) return state.alarm(DOUBT_MS - doubtedMs);
+  const { account, logger, onForeign } = state.parts;
+  const user = await usedBy(state.client, account.address, nonce);
+  const ours = user !== undefined && attempts.some(({ hash }) => hash === user);
+  if (ours || (user === undefined && doubtedMs < LONG_DOUBT_MS)) return state.alarm(DOUBT_MS);
+
+  state.foreignUpTo = Math.max(state.foreignUpTo ?? 0, nonce + 1);
+  logger.warn("a transaction that is not ours took a nonce of the outbox", { id: entry.id, nonce, hash: user });
+  onForeign({ nonce, id: entry.id });
+  const note = `another transaction took its nonce${user === undefined ? "" : `: ${user}`}`;
+  if (newestAttempt(entry.record)?.cancels === true) await state.finish(entry, "cancelled", { kind: "expired" }, note);
+  else await state.reopen(entry, note);
 }

@@ -43,3 +43,21 @@ test.each([1, 2, 3])("nodes that lose answers, transactions and receipts cost no
   expect(await sinkBalance(rig)).toBe(BigInt(INTENTS));
   expect(await rig.nonce()).toBe(INTENTS);
 });
+
+test("receipts that do not come are waited for: the effect is not signed a second time", async () => {
+  rig = await startRig();
+  const node = await startRpcFaultProxy(rig.anvil.url);
+  rig.onClose(() => node.stop());
+  const pool = await createRpcPool({ urls: [node.url] }, { clock: systemClock });
+  rig.onClose(() => pool.close());
+  node.faults.nullReceipts = true;
+  const foreign: unknown[] = [];
+  const queue = await rig.queue({ pool }, { onForeign: (event) => foreign.push(event) });
+  const outcome = queue.submit(intentOf("unseen", { value: wei(1n) }));
+  const asked = () => node.calls.filter((method) => method === "eth_getTransactionReceipt").length;
+  while (asked() < 5) await systemClock.sleep(50);
+  node.heal();
+  expect(await outcome).toMatchObject({ kind: "mined" });
+  expect((await queue.list())[0]?.attempts).toHaveLength(1);
+  expect([await sinkBalance(rig), await rig.nonce(), foreign]).toEqual([1n, 1, []]);
+});

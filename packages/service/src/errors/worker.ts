@@ -133,6 +133,12 @@ export const WORKER_ERRORS = {
     fix: "Stop whatever else uses this wallet: N workers need N wallets. What was pending is signed again.",
     retry: "operator",
   },
+  "WRK-1316": {
+    message: "The result of task {taskId} was contributed but not revealed in time",
+    cause: "The worker was off, without a node or without gas until the reveal deadline: 2 periods after the consensus.",
+    fix: "Find out why, and start the worker with the machine: the stake of this task is lost when the task is finalized.",
+    retry: "operator",
+  },
   "WRK-1501": {
     message: "The result of task {taskId} could not be stored at {url}: {reason}",
     cause: "The result proxy did not answer, or answered an error.",

@@ -1,7 +1,6 @@
 import { type Backoff, backoff, type Clock, type Random } from "@iexec-ts/service";
 import type { Assignment } from "../api.ts";
 import { assignmentSchema } from "../messages/tasks.ts";
-import { sleep } from "../pause.ts";
 import { expectSuccess, type HttpAnswer, parseAnswer } from "./http.ts";
 import type { Session } from "./session.ts";
 
@@ -40,7 +39,7 @@ export class Demand {
   async ask(blockNumber: bigint, signal: AbortSignal): Promise<Assignment | undefined> {
     const { clock } = this.#deps;
     const waitMs = this.#notBefore - clock.monotonicMs();
-    if (waitMs > 0) await sleep(clock, waitMs, signal);
+    if (waitMs > 0) await clock.sleep(waitMs, signal);
     signal.throwIfAborted();
     const began = clock.monotonicMs();
     try {

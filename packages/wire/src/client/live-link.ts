@@ -15,7 +15,7 @@ import type {
 import { writeWorkerDescription } from "../messages/configuration.ts";
 import { lowerHex } from "../messages/primitives.ts";
 import { readNotification } from "../messages/tasks.ts";
-import { pause, sleep } from "../pause.ts";
+import { pause } from "../pause.ts";
 import { Demand } from "./demand.ts";
 import { fetchChainConfiguration, fetchConfiguration } from "./discovery.ts";
 import { expectSuccess, type Fetch, type HttpClient, parseAnswer } from "./http.ts";
@@ -224,7 +224,7 @@ export class LiveLink implements SchedulerConnection {
         const error = CodedError.from(thrown);
         const waitMs = waits.nextMs();
         if (error.retry !== "retry" || waits.attempts >= ATTEMPTS) throw error;
-        await sleep(clock, waitMs, until);
+        await clock.sleep(waitMs, until);
       }
     }
   }

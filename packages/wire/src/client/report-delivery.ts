@@ -4,7 +4,6 @@ import type { ReportAnswer, StatusReport, TaskAction } from "../api.ts";
 import { toV9 } from "../dialects/to-v9.ts";
 import { nativeAnswerSchema, writeNativeReport, writeV9Update } from "../messages/status.ts";
 import { taskActionSchema } from "../messages/tasks.ts";
-import { sleep } from "../pause.ts";
 import { expectSuccess, parseAnswer } from "./http.ts";
 import type { Session } from "./session.ts";
 
@@ -98,7 +97,7 @@ export class ReportDelivery {
         if (error.retry !== "retry") throw error;
         const waitMs = waits.nextMs();
         logger?.debug("status not delivered yet", { error, attempts: waits.attempts, waitMs });
-        await sleep(clock, waitMs, signal);
+        await clock.sleep(waitMs, signal);
       }
     }
   }

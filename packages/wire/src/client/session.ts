@@ -1,6 +1,6 @@
+import { loginChallengeDigest } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
-import { challengeDigest } from "../login/challenge.ts";
 import { expectSuccess, type HttpAnswer, type HttpClient, type HttpRequest } from "./http.ts";
 
 const MAX_TOKEN_BYTES = 8 * 1024;
@@ -61,7 +61,7 @@ export class Session {
     const query = { walletAddress: this.#wallet };
     const signal = this.#closing;
     const challenge = this.#admitted(await this.#http.send({ path: "/workers/challenge", query, signal }));
-    const value = await this.#account.sign({ hash: challengeDigest(challenge.text) });
+    const value = await this.#account.sign({ hash: loginChallengeDigest(challenge.text) });
     const token = this.#admitted(
       await this.#http.send({ method: "POST", path: "/workers/login", query, body: { value }, maxBytes: MAX_TOKEN_BYTES, signal }),
     );

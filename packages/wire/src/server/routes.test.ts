@@ -1,7 +1,7 @@
+import { loginChallengeDigest } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { fastify } from "fastify";
 import { afterEach, describe, expect, test } from "vitest";
-import { challengeDigest } from "../login/challenge.ts";
 import { LoginTokens } from "../login/tokens.ts";
 import {
   ACCOUNT,
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 async function login(url: string): Promise<string> {
   const { text: challenge } = await rawRequest("GET", `${url}/workers/challenge?walletAddress=${WALLET}`);
-  const value = await ACCOUNT.sign({ hash: challengeDigest(challenge) });
+  const value = await ACCOUNT.sign({ hash: loginChallengeDigest(challenge) });
   const answer = await rawRequest("POST", `${url}/workers/login?walletAddress=${WALLET}`, { body: JSON.stringify({ value }) });
   return answer.text;
 }
@@ -50,7 +50,7 @@ describe("login, as a Java worker does it", () => {
     const { url, port } = await start();
     const wallet = ACCOUNT.address;
     const { text } = await rawRequest("GET", `${url}/workers/challenge?walletAddress=${wallet}`);
-    const value = (await ACCOUNT.sign({ hash: challengeDigest(text) })).replace(/1[bc]$/, "00");
+    const value = (await ACCOUNT.sign({ hash: loginChallengeDigest(text) })).replace(/1[bc]$/, "00");
     const { text: token } = await rawRequest("POST", `${url}/workers/login?walletAddress=${wallet}`, { body: JSON.stringify({ value }) });
     await rawRequest("POST", `${url}/workers/ping`, { token });
     expect(port.pings).toEqual([WALLET]);
@@ -58,7 +58,7 @@ describe("login, as a Java worker does it", () => {
 
   test("a wallet that is not allowed, or another's signature, is 401 with an empty body", async () => {
     const { url, port } = await start();
-    const value = await ACCOUNT.sign({ hash: challengeDigest("another text") });
+    const value = await ACCOUNT.sign({ hash: loginChallengeDigest("another text") });
     const wrong = await rawRequest("POST", `${url}/workers/login?walletAddress=${WALLET}`, { body: JSON.stringify({ value }) });
     port.allowed = false;
     const challenge = await rawRequest("GET", `${url}/workers/challenge?walletAddress=${WALLET}`);

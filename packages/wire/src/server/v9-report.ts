@@ -3,7 +3,6 @@ import { backoff, type Clock, CodedError, type Random } from "@iexec-ts/service"
 import type { ReportAnswer, SchedulerPort, StatusReport, TaskAction } from "../api.ts";
 import { fromV9, v9NextAction } from "../dialects/from-v9.ts";
 import type { ReadV9Update } from "../messages/status.ts";
-import { sleep } from "../pause.ts";
 
 export interface V9Answer {
   readonly httpStatus: 200 | 202 | 208;
@@ -70,7 +69,7 @@ async function holding<T>(attempt: () => Promise<T>, { clock, random, signal }: 
       const waitMs = waits.nextMs();
       const mayRepeat = failure.retry === "retry" || failure.retry === "environment";
       if (!mayRepeat || clock.monotonicMs() + waitMs > until) throw failure;
-      await sleep(clock, waitMs, signal);
+      await clock.sleep(waitMs, signal);
     }
   }
 }

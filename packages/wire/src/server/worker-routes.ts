@@ -1,7 +1,6 @@
-import type { Address } from "@iexec-ts/poco";
+import { type Address, isLoginSignature } from "@iexec-ts/poco";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { isChallengeSignedBy } from "../login/challenge.ts";
 import {
   configurationHash,
   readWorkerDescription,
@@ -36,7 +35,7 @@ export function registerWorkerRoutes(scope: FastifyInstance, { port, tokens }: R
     const { value } = read(signatureBody, request.body);
     if (!(await port.isAllowed(walletAddress))) return reply.code(401).send();
     for (const challenge of tokens.openChallenges(walletAddress)) {
-      if (await isChallengeSignedBy(walletAddress, challenge, value)) return sendText(reply, tokens.issue(walletAddress));
+      if (await isLoginSignature(challenge, value, walletAddress)) return sendText(reply, tokens.issue(walletAddress));
     }
     return reply.code(401).send();
   });

@@ -113,6 +113,7 @@ CREATE TABLE replicates (
   callback_data text,
   upload_tries integer NOT NULL DEFAULT 0,
   told text,
+  told_at timestamptz,
   assigned_at timestamptz NOT NULL DEFAULT now(),
   changed_at timestamptz NOT NULL DEFAULT now(),
   changed_chain bigint NOT NULL,
