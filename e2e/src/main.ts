@@ -1,7 +1,9 @@
 import { parseArgs } from "node:util";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
+import { crashSet } from "./crash/crash-set.ts";
 import { networkSet } from "./network-set.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
+import { statusesSet } from "./statuses/statuses-set.ts";
 
 /** Runs a set without knowing what its scenarios share. */
 interface RunnableSet {
@@ -17,7 +19,7 @@ const runnable = <Context>(set: ScenarioSet<Context>): RunnableSet => ({
   run: (options) => runSet(set, options),
 });
 
-const SETS: readonly RunnableSet[] = [runnable(networkSet), runnable(chainFaultsSet)];
+const SETS: readonly RunnableSet[] = [runnable(networkSet), runnable(statusesSet), runnable(chainFaultsSet), runnable(crashSet)];
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },

@@ -25,7 +25,7 @@ function exitCodeOf(error: CodedError): number {
 
 const explain = (error: CodedError): string => `${error.code}: ${error.message}\n  ${error.fix}\n`;
 
-/** What the `iexec` command needs in its folder to use this network. */
+/** What the `iexec` command needs in its folder to use this network; it refuses a file with any key it does not know. @source services.md 1.2 */
 async function writeSdkFiles(network: Network, folder: string): Promise<string> {
   const { chain } = network.prepared;
   await mkdir(folder, { recursive: true });
@@ -35,7 +35,6 @@ async function writeSdkFiles(network: Network, folder: string): Promise<string> 
     host: chain.rpcUrl,
     hub: chain.hub,
     ipfsGateway: network.gatewayUrl,
-    resultProxy: network.resultProxyUrl,
   };
   await writeFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`);
   return path;
@@ -43,10 +42,16 @@ async function writeSdkFiles(network: Network, folder: string): Promise<string> 
 
 async function network(settings: NetworkSettings, log: Logger, signal: AbortSignal): Promise<Network> {
   const running = await startNetwork(settings, { log, progress: (what) => void process.stderr.write(`${what}\n`), signal });
+  await announce(running, settings, "the network is ready");
+  return running;
+}
+
+/** Says where everything listens. SIDE EFFECTS: writes the SDK's files. */
+async function announce(running: Network, settings: NetworkSettings, what: string): Promise<void> {
   const path = await writeSdkFiles(running, resolve(settings.out));
   process.stderr.write(
     [
-      "the network is ready; Ctrl-C stops it and leaves nothing behind",
+      `${what}; Ctrl-C stops it and leaves nothing behind`,
       `  chain         ${running.prepared.chain.rpcUrl}  (hub ${running.prepared.chain.hub})`,
       `  scheduler     ${running.schedulerUrl}`,
       `  result proxy  ${running.resultProxyUrl}`,
@@ -56,7 +61,6 @@ async function network(settings: NetworkSettings, log: Logger, signal: AbortSign
       "",
     ].join("\n"),
   );
-  return running;
 }
 
 async function main(command: string | undefined, argv: readonly string[]): Promise<number> {
@@ -80,7 +84,7 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
     const { report, network: running } = await runDemo(settings, { log, screen: process.stderr, signal });
     shutdown.add("network", () => running.close());
     if (settings.keep) {
-      process.stderr.write("the network stays up; Ctrl-C stops it\n");
+      await announce(running, settings, "the network stays up");
       await shutdown.done;
     }
     await shutdown.request("done");

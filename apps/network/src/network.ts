@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chain";
 import { type Address, lowerHex } from "@iexec-ts/poco";
 import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
+import { LABELS } from "@iexec-ts/sandbox";
 import { DEFAULT_PATIENCE, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
 import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
 import { type ImageRegistry, type LocalChainOptions, startPostgres, startRegistry } from "@iexec-ts/testkit";
@@ -324,7 +325,8 @@ function schedulerAccount({ chain }: PreparedChain): PrivateKeyAccount {
 async function removeContainers(docker: Docker, workers: readonly WorkerWallet[]): Promise<void> {
   for (const { wallet } of workers) {
     const filters = { label: [`${LABELS.worker}=${lowerHex(wallet.address)}`] };
-    for (const { Id } of await docker.listContainers({ all: true, filters })) await gone(docker.getContainer(Id).remove({ force: true, v: true }));
+    for (const { Id } of await docker.listContainers({ all: true, filters }))
+      await gone(docker.getContainer(Id).remove({ force: true, v: true }));
     for (const { Id } of await docker.listNetworks({ filters })) await gone(docker.getNetwork(Id).remove());
   }
 }

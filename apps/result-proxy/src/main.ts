@@ -8,9 +8,11 @@ import {
   loadConfig,
   renderHelp,
   systemClock,
+  versionRequested,
 } from "@iexec-ts/service";
 import { resultProxyConfig } from "./config.ts";
 import { start } from "./start.ts";
+import { VERSION } from "./version.ts";
 
 /** Where the program writes what it has to say to a person. */
 export interface Output {
@@ -29,6 +31,10 @@ const exitCodeOf = (error: CodedError): number => {
 export async function runResultProxy(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   if (helpRequested(argv)) {
     output.out(renderHelp(resultProxyConfig));
+    return 0;
+  }
+  if (versionRequested(argv)) {
+    output.out(`${VERSION}\n`);
     return 0;
   }
   try {

@@ -18,6 +18,7 @@ import { openResultsStore } from "./results-store.ts";
 import { registerRoutes } from "./routes.ts";
 import { createTokens } from "./tokens.ts";
 import { createUploads } from "./uploads.ts";
+import { VERSION } from "./version.ts";
 
 export interface ResultProxyDeps {
   readonly hub: Hub;
@@ -35,7 +36,6 @@ export interface ResultProxy {
   close(): Promise<void>;
 }
 
-const VERSION = "0.1.0";
 const COMPUTED_JSON_BYTES = 4 * 1_024 * 1_024;
 
 /**

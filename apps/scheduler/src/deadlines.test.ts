@@ -1,6 +1,5 @@
 import { addressSchema } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
-import { createTestClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import type { EnclaveService } from "./tasks/enclave.ts";
@@ -132,7 +131,11 @@ test("a reorganisation that undoes the consensus undoes it here too", async () =
   const details = { chainReceipt: { blockNumber: contributed.blockNumber, txHash: contributed.transactionHash } };
   await worker.report(taskId, "CONTRIBUTED", { details });
   await world.until(scheduler, taskId, "consensus", ({ status }) => status === "CONSENSUS_REACHED");
-  await createTestClient({ mode: "anvil", transport: http(world.chain.rpcUrl) }).request({ method: "anvil_reorg", params: [1, []] });
+  await fetch(world.chain.rpcUrl, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "anvil_reorg", params: [1, []] }),
+  });
   await world.chain.mine();
   await world.until(scheduler, taskId, "undone", ({ status, chain }) => status === "RUNNING" && chain?.status === "ACTIVE");
   await world.chain.contribute(worker.account, authorization, digestOf(42));

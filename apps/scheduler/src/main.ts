@@ -8,6 +8,7 @@ import {
   loadConfig,
   readKeystore,
   renderHelp,
+  versionRequested,
 } from "@iexec-ts/service";
 import { privateKeyToAccount } from "viem/accounts";
 import { type SchedulerSettings, schedulerConfig } from "./config.ts";
@@ -68,6 +69,10 @@ async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions>
 export async function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   if (helpRequested(argv)) {
     output.out(renderHelp(schedulerConfig));
+    return 0;
+  }
+  if (versionRequested(argv)) {
+    output.out(`${VERSION}\n`);
     return 0;
   }
   try {

@@ -164,3 +164,30 @@ test("reports are checked: claims against the chain, order against the table, re
   // The failed replicate is replaced at once, by another worker.
   expect((await stranger.work()).chainTaskId).toBe(taskId);
 });
+
+test("a worker computes as many tasks at once as it has CPUs", async () => {
+  const scheduler = await world.scheduler();
+  const worker = await world.worker(10, scheduler);
+  await worker.join(2);
+  await world.buy(1n, { volume: 3n });
+  const [first, second] = [await worker.work(), await worker.work()];
+  expect(first.chainTaskId).not.toBe(second.chainTaskId);
+  expect(await worker.demand(1)).toBeUndefined();
+  const computing: unknown = await (await worker.call("GET", "/workers/computing")).json();
+  expect(computing).toEqual([first.chainTaskId, second.chainTaskId]);
+  await worker.compute(first.chainTaskId);
+  const third = await worker.work();
+  expect([first.chainTaskId, second.chainTaskId]).not.toContain(third.chainTaskId);
+});
+
+test("an assignment whose answer was lost is given again, the same one", async () => {
+  const scheduler = await world.scheduler({ redeliverMs: 300 });
+  const worker = await world.worker(10, scheduler);
+  await world.buy(1n, { volume: 2n });
+  const lost = await worker.work();
+  let again = await worker.demand(0);
+  while (again === undefined) again = await worker.demand(1);
+  expect(again.chainTaskId).toBe(lost.chainTaskId);
+  const view = await world.view(scheduler, lost.chainTaskId);
+  expect(historyOf(view, worker.wallet)).toEqual(["CREATED"]);
+});

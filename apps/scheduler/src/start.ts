@@ -37,7 +37,7 @@ import { migrate } from "./store/migrate.ts";
 import { parsePush } from "./store/push.ts";
 import { listen } from "./store/signals.ts";
 import { smsEnclaveService } from "./tasks/enclave.ts";
-import { runTerm } from "./term.ts";
+import { runTerm, termMetrics } from "./term.ts";
 import { VERSION } from "./version.ts";
 import { createRegistry } from "./workers/registry.ts";
 
@@ -129,6 +129,11 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     shutdown.add("workers", () => registry.close());
     const assigner = createAssigner({ database, hub, pool, account, smsUrl, redeliverMs: options.redeliverMs });
     const room = createWaitingRoom((wallet) => assigner.assign(wallet), { clock, onError });
+    const reported = metrics.counter({
+      name: "reports_total",
+      help: "Statuses reported by workers; many refused ones mean a faulty worker.",
+      labels: ["kind"],
+    });
     metrics.gauge({ name: "waiting_workers", help: "Workers waiting for work; the pool's spare capacity.", read: () => room.waiting });
 
     const health = createHealth();
@@ -164,6 +169,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       blockTime: isoDuration(options.blockTimeMs),
     });
     const verifier = createVerifier({ hub, pool, results, callbackOf: (id) => callbackOf(database, id), chainWaitMs: options.chainWaitMs });
+    const reports = createReports({ database, pool, verifier });
     const port = createPort({
       version: VERSION,
       configuration,
@@ -171,7 +177,13 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       whitelist: new Set(options.whitelist.map(lowerHex)),
       registry,
       room,
-      reports: createReports({ database, pool, verifier }),
+      reports: {
+        async report(wallet, report) {
+          const answer = await reports.report(wallet, report);
+          reported.increment({ kind: answer.kind });
+          return answer;
+        },
+      },
       interrupted: createInterrupted({ database, hub, pool, registry, assigner, smsUrl }),
     });
 
@@ -221,9 +233,10 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       await push.close();
       await server.close();
     });
+    const ofTerms = termMetrics(metrics);
     const leading = lead(
       database,
-      (term) => runTerm({ options, database, pool, hub, signals, enclaves, clock, random, logger, onError }, term),
+      (term) => runTerm({ options, database, pool, hub, signals, enclaves, clock, random, logger, metrics: ofTerms, onError }, term),
       {
         signal: shutdown.signal,
         clock,

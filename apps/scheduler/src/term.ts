@@ -1,5 +1,5 @@
 import { createEventStream, createTxQueue, type Hub, type RpcPool } from "@iexec-ts/chain";
-import type { Clock, Logger, Random } from "@iexec-ts/service";
+import type { Clock, Counter, Gauge, Histogram, Logger, Metrics, Random } from "@iexec-ts/service";
 import { createDealWatcher, WATCHED_TOPICS } from "./deals/watcher.ts";
 import type { SchedulerOptions } from "./options.ts";
 import type { Database } from "./store/database.ts";
@@ -20,6 +20,27 @@ const CHALLENGE_RETRY_MS = 5_000;
 const PURGE_LOGS = `DELETE FROM replicate_logs l USING tasks t
   WHERE t.id = l.task_id AND t.closed AND to_timestamp(t.final_deadline) < now() - interval '3 days'`;
 
+/** Made once for a process, used in each of its terms. */
+export interface TermMetrics {
+  readonly leading: Gauge;
+  readonly decisionSeconds: Histogram;
+  readonly calls: Counter<"kind" | "outcome">;
+}
+
+export const termMetrics = (metrics: Metrics): TermMetrics => ({
+  leading: metrics.gauge({ name: "leading", help: "1 in the process that leads the pool; the sum over the pool must be 1." }),
+  decisionSeconds: metrics.histogram({
+    name: "decision_seconds",
+    help: "From a wake-up of a task to its committed decision; grows when the node or the database is slow.",
+    buckets: [0.01, 0.05, 0.2, 1, 5, 30],
+  }),
+  calls: metrics.counter({
+    name: "calls_total",
+    help: "Transactions by kind and outcome; anything but mined costs time or gas.",
+    labels: ["kind", "outcome"],
+  }),
+});
+
 export interface TermDeps {
   readonly options: SchedulerOptions;
   readonly database: Database;
@@ -30,6 +51,7 @@ export interface TermDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: TermMetrics;
   readonly onError: (thrown: unknown) => void;
 }
 
@@ -40,7 +62,7 @@ export interface TermDeps {
  * SIDE EFFECTS: all of the above, until the signal.
  */
 export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void> {
-  const { options, database, pool, hub, signals, enclaves, clock, random, logger, onError } = deps;
+  const { options, database, pool, hub, signals, enclaves, clock, random, logger, metrics, onError } = deps;
   const over = new AbortController();
   const term = AbortSignal.any([until, over.signal]);
   const queue = await createTxQueue(
@@ -74,10 +96,23 @@ export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void>
     onError,
     signal: term,
     evaluate: async (id) => {
-      for (const { taskId } of await executor.evaluate(id)) await challenge(taskId);
+      const began = clock.monotonicMs();
+      const after = await executor.evaluate(id);
+      metrics.decisionSeconds.observe((clock.monotonicMs() - began) / 1_000);
+      for (const { taskId } of after) await challenge(taskId);
     },
   });
-  const runner = createCallRunner({ database, hub, pool, queue, clock, logger, onError, signal: term });
+  const runner = createCallRunner({
+    database,
+    hub,
+    pool,
+    queue,
+    clock,
+    logger,
+    onError,
+    signal: term,
+    onOutcome: (kind, outcome) => metrics.calls.increment({ kind, outcome }),
+  });
   const watcher = createDealWatcher({
     database,
     hub,
@@ -118,6 +153,7 @@ export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void>
       runner.look();
     }),
   ];
+  metrics.leading.set(1);
   logger.info("leading", { workerpool: options.workerpool });
   const duties = [
     stream.run(watcher.handle, term),
@@ -128,6 +164,7 @@ export async function runTerm(deps: TermDeps, until: AbortSignal): Promise<void>
     await Promise.all(duties);
   } finally {
     over.abort();
+    metrics.leading.set(0);
     for (const stop of stopListening) stop();
     await Promise.allSettled(duties);
     await dispatcher.settled();

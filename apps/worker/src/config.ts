@@ -180,9 +180,9 @@ export const workerConfig = defineConfig({
       schema: asChoice(["auto", "runc", "runsc"]).default("auto"),
     }),
     dockerSocket: setting({
-      env: ["IEXEC_WORKER_DOCKER_SOCKET"],
+      env: ["IEXEC_WORKER_DOCKER_SOCKET", "DOCKER_HOST"],
       flag: "--docker-socket",
-      doc: "Path of the Docker Engine's socket.",
+      doc: "The Docker Engine: the path of its socket, unix:///path or tcp://host:port.",
       reload: "restart",
       schema: asText(4_096).default("/var/run/docker.sock"),
     }),

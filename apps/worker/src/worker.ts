@@ -104,10 +104,11 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     rememberName(journal.db, settings.name);
     journal.onChange(({ taskId, status }) => {
       checkpoint(`status:${status}`);
-      if (status === "REVEAL_TIMEOUT" || status === "CANT_REVEAL") log.error("stake may be lost", { error: new CodedError("WRK-1316", { taskId }) });
+      if (status === "REVEAL_TIMEOUT" || status === "CANT_REVEAL")
+        log.error("stake may be lost", { error: new CodedError("WRK-1316", { taskId }) });
     });
     const sandbox = createDockerSandbox(
-      { socketPath: settings.dockerSocket, runtime: settings.runtime, registryCredentials: credentials(settings) },
+      { ...engineAt(settings.dockerSocket), runtime: settings.runtime, registryCredentials: credentials(settings) },
       { clock, logger: log, random: () => random.float(), imageUses: fileImageUses(join(settings.stateDir, "images.json")) },
     );
     closers.push(() => sandbox.close());
@@ -256,6 +257,8 @@ function lockWallet(path: string, wallet: Address): Lock {
     throw new CodedError("WRK-1001", { wallet, holder: String(CodedError.from(thrown).args.holder) }, { cause: thrown });
   }
 }
+
+const engineAt = (address: string) => (address.startsWith("/") ? { socketPath: address } : { host: address });
 
 async function writable(path: string, setting: string): Promise<void> {
   try {

@@ -21,6 +21,8 @@ export interface Lab {
   /** Calls back at each end of a container of this task. */
   onEnd(taskId: string, listener: () => void): () => void;
   rpc(method: string, ...params: unknown[]): Promise<unknown>;
+  /** One after the other. */
+  exclusive<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,7 @@ export async function openLab(wallets: number, signal: AbortSignal): Promise<Lab
   const docker = new Docker();
   const starts = new Map<string, number>();
   const ends = new Map<string, Set<() => void>>();
+  let turn: Promise<unknown> = Promise.resolve();
   try {
     const stream = await docker.getEvents({ filters: { type: ["container"], event: ["start", "die"], label: [LABELS.task] } });
     let rest = "";
@@ -69,11 +72,20 @@ export async function openLab(wallets: number, signal: AbortSignal): Promise<Lab
           headers: { "content-type": "application/json" },
           body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
         });
-        const answer = z.looseObject({ result: z.unknown(), error: z.unknown() }).partial().parse(await response.json());
+        const answer = z
+          .looseObject({ result: z.unknown(), error: z.unknown() })
+          .partial()
+          .parse(await response.json());
         if (answer.error !== undefined) throw new Error(`${method}: ${JSON.stringify(answer.error)}`);
         return answer.result;
       },
+      exclusive(work) {
+        const mine = turn.then(work);
+        turn = mine.catch(() => undefined);
+        return mine;
+      },
       async close() {
+        await turn;
         stream.removeAllListeners();
         if ("destroy" in stream && typeof stream.destroy === "function") stream.destroy();
         await rig.close();

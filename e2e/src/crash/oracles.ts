@@ -65,8 +65,10 @@ async function checkChain(it: Ordeal, expected: { contributions: number; reveals
   const { client } = it.lab.rig.chain;
   const logs = parseEventLogs({ abi: HUB_ABI, logs: await client.getLogs({ address: it.lab.hub, fromBlock: it.fromBlock }) });
   const ours = (name: "TaskContribute" | "TaskReveal") =>
-    logs.filter((log) => log.eventName === name && sameHex(log.args.taskid, it.taskId) && sameHex(log.args.worker, it.worker.address)).length;
-  if (ours("TaskContribute") !== expected.contributions) fail(`${ours("TaskContribute")} contributions on chain, not ${expected.contributions}`);
+    logs.filter((log) => log.eventName === name && sameHex(log.args.taskid, it.taskId) && sameHex(log.args.worker, it.worker.address))
+      .length;
+  if (ours("TaskContribute") !== expected.contributions)
+    fail(`${ours("TaskContribute")} contributions on chain, not ${expected.contributions}`);
   if (ours("TaskReveal") !== expected.reveals) fail(`${ours("TaskReveal")} reveals on chain, not ${expected.reveals}`);
 
   const sent = await transactionsOf(it);

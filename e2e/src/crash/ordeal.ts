@@ -72,7 +72,9 @@ export class Ordeal {
 
   /** Waits until the journal has recorded `status`, `times` times. */
   async recorded(status: ReplicateStatus, times = 1): Promise<void> {
-    await this.until(`${status} in the journal`, () => (this.statuses.filter((each) => each === status).length >= times ? true : undefined));
+    await this.until(`${status} in the journal`, () =>
+      this.statuses.filter((each) => each === status).length >= times ? true : undefined,
+    );
   }
 
   /** Waits until nothing is left to do and the scheduler knows it, stops the worker, and asks every oracle. */
@@ -95,12 +97,12 @@ export class Ordeal {
  * Starts a worker on an unused wallet, buys a task, and hands both to `play`. When that fails, the task is ended by its deadline, so that
  * it is not given to the next scenario's worker.
  */
-export async function ordeal(
-  lab: Lab,
-  signal: AbortSignal,
-  options: OrdealOptions,
-  play: (it: Ordeal) => Promise<string>,
-): Promise<string> {
+export function ordeal(lab: Lab, signal: AbortSignal, options: OrdealOptions, play: (it: Ordeal) => Promise<string>): Promise<string> {
+  // One that ran out of time may still be cleaning up.
+  return lab.exclusive(() => perform(lab, signal, options, play));
+}
+
+async function perform(lab: Lab, signal: AbortSignal, options: OrdealOptions, play: (it: Ordeal) => Promise<string>): Promise<string> {
   const worker = lab.rig.worker(options.env);
   try {
     const before = await lab.rig.network.hub.account(worker.address);

@@ -68,6 +68,15 @@ export class WorkerProcess {
     await this.#exited;
   }
 
+  /** SIGSTOP: as a suspended machine. `thaw` lets it go on. */
+  freeze(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   /** SIGTERM, and SIGKILL when that is not obeyed. Idempotent. */
   async stop(): Promise<number | null> {
     const child = this.#child;

@@ -39,7 +39,9 @@ describe("a worker's own history", () => {
     fc.assert(
       fc.property(any, (to) => {
         const legal = canFollow("CREATED", to);
-        expect(replayHistory([scheduler("CREATED"), worker(to)], "worker")).toMatchObject(legal ? { status: to } : { index: 1, from: "CREATED", to });
+        expect(replayHistory([scheduler("CREATED"), worker(to)], "worker")).toMatchObject(
+          legal ? { status: to } : { index: 1, from: "CREATED", to },
+        );
       }),
     );
   });

@@ -32,12 +32,26 @@ export const DEMO_SCENE = fileURLToPath(new URL("../../demo-app/scenes/marbles.j
  * same image on every run.
  *
  * Errors: NET-1201, NET-1202, NET-1204 (see the testkit).
- * SIDE EFFECTS: loads an image into the engine and pushes it.
+ * SIDE EFFECTS: loads an image into the engine and pushes it; removes it again when that fails.
  */
 export async function buildDemoImage(options: DemoImageOptions, signal?: AbortSignal): Promise<DemoImage> {
   const { docker, registry } = options;
   const reference = `${registry.host}/${NAME}`;
-  const publicBase = options.publicBase ?? process.env.IEXEC_DEMO_PUBLIC_BASE === "1";
+  try {
+    await assemble(docker, reference, options.publicBase ?? process.env.IEXEC_DEMO_PUBLIC_BASE === "1", signal);
+    const { digest } = await pushImage(docker, reference);
+    return { reference, checksum: checksumOf(digest) };
+  } catch (thrown) {
+    // Why the image is of no use is worth more than why it is still there.
+    await docker
+      .getImage(reference)
+      .remove({ force: true })
+      .catch(() => undefined);
+    throw thrown;
+  }
+}
+
+async function assemble(docker: Docker, reference: string, publicBase: boolean, signal?: AbortSignal): Promise<void> {
   if (publicBase && (await canPull(docker, PUBLIC_BASE, PULL_TIMEOUT_MS))) {
     await buildImage(docker, reference, await sources("/", "Dockerfile"));
   } else {
@@ -45,8 +59,6 @@ export async function buildDemoImage(options: DemoImageOptions, signal?: AbortSi
     const labels = { "org.opencontainers.image.title": "iexec-ts demo renderer" };
     await assembleNodeImage(docker, { tag: reference, files, entrypoint: ["node", "/app/main.ts"], labels }, signal);
   }
-  const { digest } = await pushImage(docker, reference);
-  return { reference, checksum: checksumOf(digest) };
 }
 
 async function sources(folder: string, ...extra: readonly string[]): Promise<ReadonlyMap<string, ImageEntry>> {

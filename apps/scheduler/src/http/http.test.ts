@@ -87,7 +87,7 @@ describe("what the SDK reads", () => {
     const java = z
       .object({ aliveWorkers: z.number(), aliveRegisteredCpu: z.number(), currentTaskStatusesCount: z.record(z.string(), z.number()) })
       .parse(await json("/metrics", { accept: "application/json" }));
-    expect([java.aliveWorkers, java.aliveRegisteredCpu, java.currentTaskStatusesCount["CONSENSUS_REACHED"]]).toEqual([1, 1, 1]);
+    expect([java.aliveWorkers, java.aliveRegisteredCpu, java.currentTaskStatusesCount.CONSENSUS_REACHED]).toEqual([1, 1, 1]);
     expect(Object.keys(java.currentTaskStatusesCount)).toHaveLength(21);
   });
 });

@@ -64,9 +64,10 @@ export function createCallRunner(deps: {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onError: (thrown: unknown) => void;
+  readonly onOutcome: (kind: WantedCall["kind"], outcome: TxOutcome["kind"]) => void;
   readonly signal: AbortSignal;
 }): CallRunner {
-  const { database, hub, pool, queue, clock, logger, onError, signal } = deps;
+  const { database, hub, pool, queue, clock, logger, onError, onOutcome, signal } = deps;
   const inFlight = new Set<string>();
   let looking = false;
   let again = false;
@@ -86,6 +87,7 @@ export function createCallRunner(deps: {
       ]);
       await send(sql, "task", wanted.taskId);
     });
+    onOutcome(wanted.kind, outcome.kind);
     const record = { intent: wanted.id, taskId: wanted.taskId, txHash: mined?.hash };
     if (outcome.kind === "mined") logger.info(`${wanted.kind} mined`, record);
     else logger.warn(`${wanted.kind} ${outcome.kind}`, { ...record, reason });

@@ -196,7 +196,10 @@ describe("money", () => {
     const set = "CANT_CONTRIBUTE_SINCE_CONTRIBUTION_ALREADY_SET";
     for (const progress of ["RUNNING", "COMPUTED"] as const) expect(recorded(decide(situation(progress, unknown)))).toBe(set);
     expect(decide(situation(set, unknown))).toEqual({ kind: "alarm" });
-    expect(decide(situation(set, chainSays({ task: "COMPLETED", ours: "PROVED", oursHash: OTHER })))).toEqual({ kind: "stage", stage: "PURGE" });
+    expect(decide(situation(set, chainSays({ task: "COMPLETED", ours: "PROVED", oursHash: OTHER })))).toEqual({
+      kind: "stage",
+      stage: "PURGE",
+    });
   });
 
   test.each([

@@ -15,15 +15,12 @@ const MULTICALL3: Address = "0xca11bde05977b3631167028862be2a173976ca11";
 
 export type BlockRef = { readonly number: bigint } | { readonly hash: Hex } | undefined;
 
-/** Many contract reads in one eth_call, hence all at one block. */
-export interface BatchReader {
-  /** Errors: CHN-2002 (and the pool's own). */
-  <const Calls extends readonly unknown[]>(
-    what: string,
-    calls: MulticallParameters<Calls, false>["contracts"],
-    at?: BlockRef,
-  ): Promise<MulticallReturnType<Calls, false>>;
-}
+/** Many contract reads in one eth_call, hence all at one block. Errors: CHN-2002 and those of the pool. */
+export type BatchReader = <const Calls extends readonly unknown[]>(
+  what: string,
+  calls: MulticallParameters<Calls, false>["contracts"],
+  at?: BlockRef,
+) => Promise<MulticallReturnType<Calls, false>>;
 
 /** Uses multicall3 where it is deployed; elsewhere sends its code along with the call. */
 export async function createBatchReader(client: PublicClient): Promise<BatchReader> {

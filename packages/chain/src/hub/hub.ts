@@ -25,6 +25,7 @@ import { lowerCase, toAccount, toApp, toContribution, toDataset, toDeal, toTask,
 
 const WEI_PER_NANO_RLC = 10n ** 9n;
 const OBSERVE_ATTEMPTS = 4;
+const RETRY_MS = 500;
 
 /**
  * Opens the PoCo hub at `address`: checks that it is one, and reads its configuration once.
@@ -187,7 +188,7 @@ class PocoHub implements Hub {
         // The block was replaced meanwhile, or the node that answered does not have it yet.
         const fault = faultOf(error);
         if (attempt === OBSERVE_ATTEMPTS || fault === undefined || !isBlockMissing(fault)) throw error;
-        await this.#pool.client.getBlockNumber();
+        await nextHead(this.#pool);
       }
     }
   }
@@ -235,6 +236,18 @@ class PocoHub implements Hub {
     ]);
     return known ? read() : undefined;
   }
+}
+
+/** Resolves at the next head, or after a moment when there is none. */
+function nextHead(pool: RpcPool): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      unsubscribe();
+      resolve();
+    };
+    const unsubscribe = pool.onHead(done);
+    AbortSignal.timeout(RETRY_MS).addEventListener("abort", done, { once: true });
+  });
 }
 
 const block = (at: bigint | undefined): BlockRef => (at === undefined ? undefined : { number: at });

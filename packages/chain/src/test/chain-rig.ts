@@ -136,5 +136,5 @@ export function untilRecord(queue: TxQueue, id: string, wanted: (record: TxRecor
 export const untilState = (queue: TxQueue, id: string, state: TxState): Promise<TxRecord> =>
   untilRecord(queue, id, (record) => record.state === state);
 
-/** Bytecode that reverts with the reason "no". */
+/** Bytecode that reverts without a reason. */
 export const REVERTS: Hex = "0x60006000fd";

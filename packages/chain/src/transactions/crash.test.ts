@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { wei } from "@iexec-ts/poco";
 import { afterEach, expect, test } from "vitest";
-import { type ChainRig, intentOf, sinkBalance, startRig } from "../test/chain-rig.ts";
+import { type ChainRig, intentOf, sinkBalance, startRig, untilState, walletOf } from "../test/chain-rig.ts";
 
 let rig: ChainRig;
 afterEach(() => rig.close());
@@ -32,7 +32,7 @@ test("what an earlier run has left is finished without being submitted again", a
   rig = await startRig();
   await runAndDie("tx-journalled");
   const queue = await rig.queue();
-  await Promise.all((await queue.list()).map(({ intent: { id } }) => queue.submit(intentOf(id, { value: wei(1n) }))));
+  await Promise.all((await queue.list()).map(({ intent: { id } }) => untilState(queue, id, "mined")));
   expect(await sinkBalance(rig)).toBe(BigInt((await queue.list()).length));
 });
 
@@ -40,6 +40,5 @@ test("an outbox of another wallet is refused", async () => {
   rig = await startRig();
   const queue = await rig.queue();
   await queue.submit(intentOf("mine"));
-  const { walletOf } = await import("../test/chain-rig.ts");
   await expect(rig.queue({ account: walletOf("other") })).rejects.toMatchObject({ code: "CHN-3007" });
 });

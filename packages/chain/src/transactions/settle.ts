@@ -103,8 +103,8 @@ async function undone(state: QueueState, entry: Entry, head: Head): Promise<void
 async function doubt(state: QueueState, entry: Entry): Promise<void> {
   const { nonce, attempts } = entry.record;
   if (nonce === undefined) return;
-  const since = (entry.doubtedSinceMs ??= state.now);
-  const doubtedMs = state.now - since;
+  entry.doubtedSinceMs ??= state.now;
+  const doubtedMs = state.now - entry.doubtedSinceMs;
   if (doubtedMs < DOUBT_MS) return state.alarm(DOUBT_MS - doubtedMs);
   const { account, logger, onForeign } = state.parts;
   const user = await usedBy(state.client, account.address, nonce);

@@ -145,7 +145,7 @@ class Queue implements TxQueue {
       entry.ready = false;
       await this.#state.reopen(entry);
       entry.ready = true;
-    }
+    } else this.#state.changes.emit(record);
     this.#wake.poke();
     return this.#outcomeOf(entry, signal);
   }

@@ -87,15 +87,13 @@ async function assemble(docker: Docker, layers: readonly ImageFiles[], spec: Ima
     );
     const configHash = createHash("sha256").update(config).digest("hex");
     const id = `sha256:${configHash}`;
-    if (!(await hasImage(docker, id))) {
+    if (!(await tagImage(docker, id, spec.tag))) {
       const archive = join(work, "image.tar");
       await writeTar(archive, archiveFiles(spec.tag, config, configHash, written), signal);
       await dockerProgress("load", spec.tag, docker, () =>
         docker.loadImage(createReadStream(archive, signal === undefined ? {} : { signal }), { quiet: true }),
       );
     }
-    const { repo, tag } = splitTag(spec.tag);
-    await docker.getImage(id).tag({ repo, tag });
     return { tag: spec.tag, id };
   } catch (error) {
     if (error instanceof CodedError || signal?.aborted === true) throw error;
@@ -135,11 +133,13 @@ function archiveFiles(tag: string, config: string, configHash: string, layers: r
   ]);
 }
 
-async function hasImage(docker: Docker, id: string): Promise<boolean> {
+/** Tags an image the engine has; false when it has none of this id, which may change at any moment while others share the engine. */
+async function tagImage(docker: Docker, id: string, tag: string): Promise<boolean> {
   try {
-    await docker.getImage(id).inspect();
+    await docker.getImage(id).tag(splitTag(tag));
     return true;
-  } catch {
-    return false;
+  } catch (thrown) {
+    if (thrown instanceof Error && "statusCode" in thrown && thrown.statusCode === 404) return false;
+    throw thrown;
   }
 }

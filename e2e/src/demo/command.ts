@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The repository's root. */
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+export interface Ended {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const END_LIMIT_MS = 60_000;
+
+/**
+ * A program as somebody at a terminal starts it: in a process group of its own, with a TMPDIR of its own, by which everything it starts
+ * can be told from what others run on this machine.
+ */
+export class Command {
+  readonly tmp: string;
+  readonly ended: Promise<Ended>;
+  readonly #child: ChildProcess;
+  #stdout = "";
+  #stderr = "";
+  #heard = Promise.withResolvers<void>();
+
+  /** SIDE EFFECTS: starts the program. */
+  constructor(tmp: string, [program, ...args]: readonly [string, ...string[]], options: CommandOptions) {
+    this.tmp = tmp;
+    const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
+    const inherited = Object.entries({ PATH, HOME, NODE_COMPILE_CACHE }).filter(([, value]) => value !== undefined);
+    this.#child = spawn(program, args, {
+      cwd: options.cwd ?? ROOT,
+      env: { ...Object.fromEntries(inherited), TMPDIR: tmp, ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    this.#child.stdout?.on("data", (chunk: Buffer) => {
+      this.#stdout += chunk.toString();
+    });
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr += chunk.toString();
+      this.#hear();
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#child.once("error", reject);
+      this.#child.once("close", (code) => {
+        resolve({ code, stdout: this.#stdout, stderr: this.#stderr });
+        this.#hear();
+      });
+    });
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Waits until standard error shows this. */
+  async says(pattern: RegExp, signal: AbortSignal): Promise<RegExpExecArray> {
+    const stop = () => this.#hear();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      for (;;) {
+        const heard = this.#heard.promise;
+        const found = pattern.exec(this.#stderr);
+        if (found !== null) return found;
+        if (signal.aborted || this.#child.exitCode !== null || this.#child.signalCode !== null)
+          throw new Error(`never said ${pattern}; its last words: ${this.#stderr.slice(-400)}`);
+        await heard;
+      }
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** Ctrl-C at a terminal reaches the whole group. */
+  interrupt(): void {
+    this.#signal("SIGINT");
+  }
+
+  /** Waits for its end. Errors: when it has not ended after `limitMs`. */
+  async end(limitMs = END_LIMIT_MS): Promise<Ended> {
+    const timer = Promise.withResolvers<never>();
+    const limit = setTimeout(
+      () => timer.reject(new Error(`still running after ${limitMs} ms; its last words: ${this.#stderr.slice(-400)}`)),
+      limitMs,
+    );
+    try {
+      return await Promise.race([this.ended, timer.promise]);
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  /** SIDE EFFECTS: kills what still runs, deletes the folder. Idempotent. */
+  async dispose(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#signal("SIGTERM");
+      await this.end(20_000).catch(() => this.#signal("SIGKILL"));
+    }
+    await rm(this.tmp, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #hear(): void {
+    this.#heard.resolve();
+    this.#heard = Promise.withResolvers();
+  }
+
+  #signal(name: NodeJS.Signals): void {
+    if (this.#child.pid === undefined) return;
+    try {
+      process.kill(-this.#child.pid, name);
+    } catch (thrown) {
+      if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
+    }
+  }
+}
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** Runs a program while `use` looks at it; whatever happens, nothing of it stays. */
+export async function withCommand<T>(
+  line: (tmp: string) => readonly [string, ...string[]],
+  options: CommandOptions,
+  use: (command: Command) => Promise<T>,
+): Promise<T> {
+  const tmp = await mkdtemp(join(tmpdir(), "iexec-e2e-"));
+  const command = new Command(tmp, line(tmp), options);
+  try {
+    return await use(command);
+  } finally {
+    await command.dispose();
+  }
+}
+
+/** Processes with this TMPDIR: everything a command started, and what that started. */
+export async function processesOf(tmp: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const pid of await readdir("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    const [environment, line] = await Promise.all([
+      readFile(`/proc/${pid}/environ`, "utf8").catch(() => ""),
+      readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
+    ]);
+    if (environment.split("\0").includes(`TMPDIR=${tmp}`)) found.push(`${pid} ${line.replaceAll("\0", " ").trim()}`);
+  }
+  return found;
+}

@@ -1,0 +1,27 @@
+import { freePort } from "@iexec-ts/service";
+import { type Command, withCommand } from "./command.ts";
+
+/** All ports chosen by the system, except the registry's, which tells this run's images from those of others. */
+const anyPorts = (registryPort: number): readonly string[] => [
+  ...["--chain-port", "--scheduler-port", "--result-proxy-port", "--gateway-port", "--worker-port"].flatMap((flag) => [flag, "0"]),
+  "--registry-port",
+  String(registryPort),
+];
+
+/** `./run demo` or `./run network` as a newcomer types it, beside whatever else runs on this machine. */
+export async function withNetworkCommand<T>(
+  which: "demo" | "network",
+  flags: readonly string[],
+  use: (command: Command, registryPort: number) => Promise<T>,
+): Promise<T> {
+  const registryPort = await freePort();
+  // The pictures stay out of the folder that must be empty at the end.
+  return withCommand(
+    (tmp) => ["bash", "./run", which, ...anyPorts(registryPort), "--out", outFolder(tmp), ...flags],
+    {},
+    (command) => use(command, registryPort),
+  );
+}
+
+/** Beside the command's TMPDIR; `withOut` removes it. */
+export const outFolder = (tmp: string): string => `${tmp}-out`;
