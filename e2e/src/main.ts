@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
+import { demoSet } from "./demo/demo-set.ts";
 import { networkSet } from "./network-set.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
 import { statusesSet } from "./statuses/statuses-set.ts";
@@ -19,7 +20,13 @@ const runnable = <Context>(set: ScenarioSet<Context>): RunnableSet => ({
   run: (options) => runSet(set, options),
 });
 
-const SETS: readonly RunnableSet[] = [runnable(networkSet), runnable(statusesSet), runnable(chainFaultsSet), runnable(crashSet)];
+const SETS: readonly RunnableSet[] = [
+  runnable(networkSet),
+  runnable(demoSet),
+  runnable(statusesSet),
+  runnable(chainFaultsSet),
+  runnable(crashSet),
+];
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,21 +21,36 @@ const END_LIMIT_MS = 60_000;
  * can be told from what others run on this machine.
  */
 export class Command {
+  /** Its TMPDIR. */
   readonly tmp: string;
+  /** A folder for what it is asked to write. */
+  readonly out: string;
   readonly ended: Promise<Ended>;
+  readonly #dir: string;
   readonly #child: ChildProcess;
   #stdout = "";
   #stderr = "";
   #heard = Promise.withResolvers<void>();
 
-  /** SIDE EFFECTS: starts the program. */
-  constructor(tmp: string, [program, ...args]: readonly [string, ...string[]], options: CommandOptions) {
-    this.tmp = tmp;
+  /** SIDE EFFECTS: makes its folders and starts it. */
+  static async start(line: CommandLine, options: CommandOptions = {}): Promise<Command> {
+    const dir = await mkdtemp(join(tmpdir(), "iexec-e2e-"));
+    for (const name of ["tmp", "out"]) await mkdir(join(dir, name));
+    // Postgres drops root's rights and must still get at its folder.
+    await chmod(dir, 0o755);
+    return new Command(dir, line, options);
+  }
+
+  private constructor(dir: string, line: CommandLine, options: CommandOptions) {
+    this.#dir = dir;
+    this.tmp = join(dir, "tmp");
+    this.out = join(dir, "out");
+    const [program, ...args] = line(this);
     const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
     const inherited = Object.entries({ PATH, HOME, NODE_COMPILE_CACHE }).filter(([, value]) => value !== undefined);
     this.#child = spawn(program, args, {
       cwd: options.cwd ?? ROOT,
-      env: { ...Object.fromEntries(inherited), TMPDIR: tmp, ...options.env },
+      env: { ...Object.fromEntries(inherited), TMPDIR: this.tmp, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
@@ -96,13 +111,13 @@ export class Command {
     }
   }
 
-  /** SIDE EFFECTS: kills what still runs, deletes the folder. Idempotent. */
+  /** SIDE EFFECTS: kills what still runs, deletes its folders. Idempotent. */
   async dispose(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#signal("SIGTERM");
       await this.end(20_000).catch(() => this.#signal("SIGKILL"));
     }
-    await rm(this.tmp, { recursive: true, force: true, maxRetries: 5 });
+    await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #hear(): void {
@@ -120,19 +135,17 @@ export class Command {
   }
 }
 
+/** The words of a command, once its folders are known. */
+export type CommandLine = (folders: { readonly tmp: string; readonly out: string }) => readonly [string, ...string[]];
+
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
 
 /** Runs a program while `use` looks at it; whatever happens, nothing of it stays. */
-export async function withCommand<T>(
-  line: (tmp: string) => readonly [string, ...string[]],
-  options: CommandOptions,
-  use: (command: Command) => Promise<T>,
-): Promise<T> {
-  const tmp = await mkdtemp(join(tmpdir(), "iexec-e2e-"));
-  const command = new Command(tmp, line(tmp), options);
+export async function withCommand<T>(line: CommandLine, options: CommandOptions, use: (command: Command) => Promise<T>): Promise<T> {
+  const command = await Command.start(line, options);
   try {
     return await use(command);
   } finally {

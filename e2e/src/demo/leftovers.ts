@@ -27,7 +27,7 @@ async function leftovers({ tmp }: Command, registryPort: number): Promise<readon
       .flatMap((image) => [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])])
       .filter((name) => name.startsWith(registry))
       .map((name) => `image ${name}`),
-    ...networks.filter((n) => n.Labels?.["iexec.worker"] !== undefined && n.Name.startsWith("worker-")).map((n) => `network ${n.Name}`),
+    ...networks.filter((n) => /^worker-\d+-0x\w+-net$/.test(n.Name)).map((n) => `network ${n.Name}`),
   ];
 }
 

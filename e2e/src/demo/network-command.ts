@@ -1,5 +1,5 @@
 import { freePort } from "@iexec-ts/service";
-import { type Command, withCommand } from "./command.ts";
+import { type Command, type CommandOptions, withCommand } from "./command.ts";
 
 /** All ports chosen by the system, except the registry's, which tells this run's images from those of others. */
 const anyPorts = (registryPort: number): readonly string[] => [
@@ -13,15 +13,12 @@ export async function withNetworkCommand<T>(
   which: "demo" | "network",
   flags: readonly string[],
   use: (command: Command, registryPort: number) => Promise<T>,
+  options: CommandOptions = {},
 ): Promise<T> {
   const registryPort = await freePort();
-  // The pictures stay out of the folder that must be empty at the end.
   return withCommand(
-    (tmp) => ["bash", "./run", which, ...anyPorts(registryPort), "--out", outFolder(tmp), ...flags],
-    {},
+    ({ out }) => ["bash", "./run", which, ...anyPorts(registryPort), "--out", out, ...flags],
+    options,
     (command) => use(command, registryPort),
   );
 }
-
-/** Beside the command's TMPDIR; `withOut` removes it. */
-export const outFolder = (tmp: string): string => `${tmp}-out`;

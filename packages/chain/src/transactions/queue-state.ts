@@ -167,5 +167,3 @@ export class QueueState {
 
 type Held = Entry & { readonly record: { readonly nonce: number } };
 const holdsNonce = (entry: Entry): entry is Held => entry.ready && entry.record.nonce !== undefined;
-
-export const isCancelled = ({ record }: Entry): boolean => newestAttempt(record)?.cancels === true;
