@@ -4,7 +4,9 @@ import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
 import { networkSet } from "./network-set.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
+import { replaySet } from "./statuses/replay-set.ts";
 import { statusesSet } from "./statuses/statuses-set.ts";
+import { wrongSet } from "./wrong/wrong-set.ts";
 
 /** Runs a set without knowing what its scenarios share. */
 interface RunnableSet {
@@ -23,7 +25,9 @@ const runnable = <Context>(set: ScenarioSet<Context>): RunnableSet => ({
 const SETS: readonly RunnableSet[] = [
   runnable(networkSet),
   runnable(demoSet),
+  runnable(wrongSet),
   runnable(statusesSet),
+  runnable(replaySet),
   runnable(chainFaultsSet),
   runnable(crashSet),
 ];

@@ -4,6 +4,8 @@ import {
   CodedError,
   createLogger,
   createShutdown,
+  exitCodeOf,
+  explainError,
   helpRequested,
   hookSignals,
   type Logger,
@@ -15,15 +17,6 @@ import { runDemo } from "./demo.ts";
 import { type Network, startNetwork } from "./network.ts";
 
 const CLOSE_MS = 30_000;
-
-/** Exit codes: 0 done, 1 failed, 2 wrong settings, 3 a person must act, 4 the host or a neighbour is not ready, 130 interrupted. */
-function exitCodeOf(error: CodedError): number {
-  if (error.code === "SVC-1101") return 2;
-  if (error.retry === "operator") return 3;
-  return error.retry === "environment" || error.retry === "retry" ? 4 : 1;
-}
-
-const explain = (error: CodedError): string => `${error.code}: ${error.message}\n  ${error.fix}\n`;
 
 /** What the `iexec` command needs in its folder to use this network; it refuses a file with any key it does not know. @source services.md 1.2 */
 async function writeSdkFiles(network: Network, folder: string): Promise<string> {
@@ -98,7 +91,7 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
       return 130;
     }
     const error = CodedError.from(thrown);
-    process.stderr.write(explain(error));
+    process.stderr.write(explainError(error));
     if (error.code === "SVC-1000" && thrown instanceof Error) process.stderr.write(`${thrown.stack}\n`);
     return exitCodeOf(error);
   } finally {

@@ -14,3 +14,7 @@ export async function freeMib(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path, { bigint: true });
   return Number((bavail * bsize) / MIB);
 }
+
+/** Tasks computed at once: one CPU each, one CPU kept for the worker; a GPU is not shared. */
+export const slotsOf = (settings: { readonly gpu: boolean; readonly cpus?: number | undefined }): number =>
+  settings.gpu ? 1 : (settings.cpus ?? Math.max(availableParallelism() - 1, 1));

@@ -1,6 +1,7 @@
 import { type ReplicateStatus, statusRow } from "@iexec-ts/poco";
-import { createHealth, createHttpServer, createMetrics, type HttpServer, type Logger } from "@iexec-ts/service";
+import { CodedError, createHealth, createHttpServer, createMetrics, type HttpServer, type Logger } from "@iexec-ts/service";
 import type { WorkerSettings } from "./config.ts";
+import { slotsOf } from "./host-check.ts";
 import type { Replicate, StatusChange } from "./replicate/replicate.ts";
 import { slotsInUse } from "./session/demand.ts";
 import { VERSION } from "./version.ts";
@@ -56,6 +57,24 @@ export async function serveWorker(
     return { status: alive > 0 ? "UP" : "DOWN", details: { aliveNodes: alive, block: Number(worker.pool.head().number) } };
   });
 
+  const startedAt = new Date();
+  // The link appears with the first connection; from then on it tells its changes.
+  let linkState: "up" | "degraded" | "down" = "down";
+  let linkSince = startedAt;
+  let halted: string | undefined;
+  const follow = (state: typeof linkState) => {
+    if (state !== linkState) linkSince = new Date();
+    linkState = state;
+  };
+  worker.joined.then(
+    () => {
+      follow(worker.link?.state ?? "down");
+      worker.link?.onState(follow);
+    },
+    (thrown: unknown) => void (halted = CodedError.from(thrown).code),
+  );
+  worker.halted.then((error) => void (halted = error.code));
+
   const server = await createHttpServer({
     name: "iexec-worker",
     version: VERSION,
@@ -66,6 +85,26 @@ export async function serveWorker(
     metrics,
     health,
   });
+  server.app.get("/v1/status", async () => ({
+    name: settings.name,
+    version: VERSION,
+    wallet: worker.address,
+    startedAt: startedAt.toISOString(),
+    link: linkState,
+    linkSince: linkSince.toISOString(),
+    halted: halted ?? null,
+    slots: slotsOf(settings),
+    slotsInUse: slotsInUse(worker.journal),
+    block: worker.pool.head().number.toString(),
+    nodes: worker.pool.endpoints().map((node) => ({
+      url: node.url,
+      health: node.health,
+      height: node.height?.toString() ?? null,
+      latencyMs: node.latencyMs ?? null,
+      lastError: node.lastError ?? null,
+      since: node.since.toISOString(),
+    })),
+  }));
   server.app.get("/v1/tasks", async () => worker.journal.list(MAX_LISTED).map(view));
   server.app.get<{ Params: { taskId: string } }>("/v1/tasks/:taskId", async ({ params }, reply) => {
     const replicate = worker.journal.list(MAX_LISTED).find((r) => r.taskId === params.taskId.toLowerCase());

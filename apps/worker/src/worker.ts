@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { arch, availableParallelism, totalmem, type } from "node:os";
+import { arch, totalmem, type } from "node:os";
 import { join } from "node:path";
 import type { Address } from "@iexec-ts/poco";
 import { lowerHex } from "@iexec-ts/poco";
@@ -20,7 +20,7 @@ import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
-import { checkHost, freeMib } from "./host-check.ts";
+import { checkHost, freeMib, slotsOf } from "./host-check.ts";
 import { type KnownNetwork, recallNetwork, rememberNetwork } from "./network-memory.ts";
 import { ReplicateEngine } from "./replicate/engine.ts";
 import { Journal } from "./replicate/journal.ts";
@@ -65,6 +65,7 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
 }
 
 const UPLOAD_TIMEOUT_MS = 60_000;
+const JOIN_GRACE_MS = 2_000;
 
 /**
  * Starts a worker: goes on with what an earlier run left, joins its workerpool, then asks for tasks.
@@ -130,7 +131,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
     closers.push(() => results.close());
 
-    const slots = settings.gpu ? 1 : (settings.cpus ?? Math.max(availableParallelism() - 1, 1));
+    const slots = slotsOf(settings);
     const policy = taskPolicy(settings, slots);
     const ports: Ports = { name: settings.name, worker, tasksDir, journal, ...chain, sandbox, results, policy, clock, log, checkpoint };
     const { promise: halted, resolve: halt } = Promise.withResolvers<CodedError>();
@@ -148,11 +149,23 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));
     for (const { taskId } of unfinished) engine.drive(taskId);
 
+    /** Also while it is still joining: a worker that must stop at once still says why, and nothing uses the journal after this. */
+    const leavePool = async (): Promise<void> => {
+      const settled = joined.catch(() => undefined);
+      const grace = new AbortController();
+      await Promise.race([settled, clock.sleep(JOIN_GRACE_MS, grace.signal).catch(() => undefined)]);
+      grace.abort();
+      if (membership === undefined) await link?.close();
+      await settled;
+      await membership?.close();
+    };
     const join_ = async (): Promise<void> => {
       link = await connecting;
+      if (stop.signal.aborted) await link.close();
+      stop.signal.throwIfAborted();
       const named = networkOf(link);
       rememberNetwork(journal.db, named);
-      closers.push(async () => (membership === undefined ? link?.close() : membership.close()));
+      closers.push(leavePool);
       membership = await joinPool({
         link,
         me: {

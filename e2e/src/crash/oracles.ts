@@ -27,7 +27,8 @@ export async function judge(it: Ordeal, expected: Expected): Promise<string> {
   const { statuses } = it;
   if (!statuses.includes(end)) fail(`${end} expected, the journal says ${statuses.join(" ")}`);
   checkLegal(it);
-  if (told) await checkTold(it);
+  const apart = told ? await disagreement(it) : undefined;
+  if (apart !== undefined) fail(apart);
   await checkChain(it, { contributions, reveals, foreign });
   await checkStake(it, stake);
   await checkHost(it);
@@ -53,12 +54,13 @@ function essence(statuses: readonly ReplicateStatus[]): string {
   return own.filter((status, index) => status !== own[index - 1]).join(" ");
 }
 
-async function checkTold(it: Ordeal): Promise<void> {
+/** What journal and scheduler do not agree on. The scheduler may add FAILED, which closes what can no longer complete. */
+export async function disagreement(it: Ordeal): Promise<string | undefined> {
   const task = await it.lab.rig.poolTask(it.taskId);
   const replicate = task?.replicates.find(({ wallet }) => wallet === it.worker.address);
   const theirs = essence(replicate?.history.map(({ status }) => status) ?? []);
   const ours = essence(it.statuses);
-  if (theirs !== ours) fail(`the scheduler saw ${theirs}, the journal says ${ours}`);
+  return theirs === ours || theirs === `${ours} FAILED` ? undefined : `the scheduler saw ${theirs}, the journal says ${ours}`;
 }
 
 async function checkChain(it: Ordeal, expected: { contributions: number; reveals: number; foreign: number }): Promise<void> {

@@ -1,10 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TaskOrder } from "@iexec-ts/network";
-import { type Account, isFinal, type ReplicateStatus, type TaskId } from "@iexec-ts/poco";
+import type { Account, ReplicateStatus, TaskId } from "@iexec-ts/poco";
 import { WorkerProcess } from "../rig/worker-process.ts";
 import { type Lab, PAST_EVERYTHING_S } from "./lab.ts";
-import { type Expected, judge } from "./oracles.ts";
+import { disagreement, type Expected, judge } from "./oracles.ts";
+
+/** For the last report to arrive. */
+const TELL_LIMIT_MS = 60_000;
 
 export interface OrdealOptions {
   /** Words of the probe app. */
@@ -79,13 +82,14 @@ export class Ordeal {
 
   /** Waits until nothing is left to do and the scheduler knows it, stops the worker, and asks every oracle. */
   async ends(expected: Expected): Promise<string> {
-    await this.until(`task ${this.taskId} closed; the journal says ${this.statuses.join(" ")}`, () => this.replicate?.closedAt);
+    await this.until("the end", () => this.replicate?.closedAt).catch(() => {
+      throw new Error(`the task never ended; the journal says ${this.statuses.join(" ")}`);
+    });
     if (expected.told !== false) {
-      await this.until("the scheduler was told the end", async () => {
-        const task = await this.lab.rig.poolTask(this.taskId);
-        const replicate = task?.replicates.find(({ wallet }) => wallet === this.worker.address);
-        return replicate !== undefined && isFinal(replicate.status) ? true : undefined;
-      });
+      const limit = AbortSignal.any([this.signal, AbortSignal.timeout(TELL_LIMIT_MS)]);
+      await this.lab.rig
+        .until("one history", async () => ((await disagreement(this)) === undefined ? true : undefined), limit)
+        .catch(() => undefined);
     }
     const code = await this.worker.stop();
     if (code !== 0) throw new Error(`the worker was stopped and ended with ${code}`);

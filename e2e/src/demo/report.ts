@@ -2,7 +2,9 @@ import { z } from "zod";
 import type { Ended } from "./command.ts";
 
 const text = z.string().regex(/^0x[0-9a-f]{64}$/);
-const amounts = z.array(z.object({ who: z.string(), address: z.string(), stake: z.string(), locked: z.string(), token: z.string() }));
+const amount = z.string().regex(/^\d+$/);
+const holdings = z.record(z.string(), z.object({ address: z.string(), stake: amount, locked: amount, token: amount }));
+type Holdings = z.infer<typeof holdings>;
 
 /** What `./run demo --json` promises of one task. */
 const task = z.object({
@@ -21,7 +23,7 @@ const report = task.extend({
   tasks: z.array(task).nonempty(),
   completed: z.number(),
   blocks: z.number().positive(),
-  balances: z.object({ before: amounts, after: amounts }),
+  balances: z.object({ before: holdings, after: holdings }),
 });
 export type DemoJson = z.infer<typeof report>;
 
@@ -41,19 +43,22 @@ export function requireCompleted(tasks: DemoJson["tasks"], workers: number): voi
   }
 }
 
-const RLC_PARTIES = ["requester", "scheduler", "app developer", "data provider", "worker-1"];
+const PARTIES = ["requester", "scheduler", "app developer", "data provider", "worker-1"];
 
-/** Errors: when one nRLC was made or lost, somebody has RLC locked, or the requester paid nothing. @returns nRLC that changed hands */
+/** nRLC of one party, or of all. */
+function worth(all: Holdings, who?: string): bigint {
+  const chosen = who === undefined ? Object.values(all) : [all[who]];
+  return chosen.reduce((sum, h) => (h === undefined ? sum : sum + BigInt(h.stake) + BigInt(h.locked) + BigInt(h.token)), 0n);
+}
+
+/** Errors: when one nRLC was made or lost, somebody has RLC locked, or nothing was paid. @returns nRLC that the requester paid */
 export function requireMoneyAddsUp({ before, after }: DemoJson["balances"]): bigint {
-  const holding = (h: DemoJson["balances"]["before"][number] | undefined): bigint =>
-    h === undefined ? 0n : BigInt(h.stake) + BigInt(h.locked) + BigInt(h.token);
-  const sum = (holdings: DemoJson["balances"]["before"]): bigint => holdings.reduce((total, h) => total + holding(h), 0n);
-  if (sum(before) !== sum(after)) throw new Error(`${sum(before)} nRLC before, ${sum(after)} after`);
-  if (after.some((h) => BigInt(h.locked) !== 0n)) throw new Error("somebody still has RLC locked");
-  const change = (who: string): bigint => holding(after.find((h) => h.who === who)) - holding(before.find((h) => h.who === who));
-  const missing = RLC_PARTIES.filter((who) => !after.some((h) => h.who === who));
+  if (worth(before) !== worth(after)) throw new Error(`${worth(before)} nRLC before, ${worth(after)} after`);
+  if (Object.values(after).some((h) => h.locked !== "0")) throw new Error("somebody still has RLC locked");
+  const missing = PARTIES.filter((who) => before[who] === undefined || after[who] === undefined);
   if (missing.length > 0) throw new Error(`no balance of ${missing}`);
-  const paid = -change("requester");
-  if (paid <= 0n || change("worker-1") <= 0n) throw new Error(`the requester paid ${paid} nRLC, worker-1 got ${change("worker-1")}`);
+  const paid = worth(before, "requester") - worth(after, "requester");
+  const poor = PARTIES.slice(1).filter((who) => worth(after, who) <= worth(before, who));
+  if (paid <= 0n || poor.length > 0) throw new Error(`the requester paid ${paid} nRLC; nothing for ${poor}`);
   return paid;
 }

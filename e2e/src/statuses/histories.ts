@@ -42,15 +42,13 @@ export function journalHistories(worker: WorkerProcess, taskId: TaskId, tale: st
   const journal = worker.journal();
   const replicate = journal?.replicates.find((one) => one.taskId === taskId);
   if (journal === undefined || replicate === undefined) return [];
-  const history = journal
-    .history(taskId)
-    .map(({ status: name, cause = null, seq }) => ({
-      status: name,
-      cause,
-      seq,
-      setBy: seq === 0 ? ("scheduler" as const) : ("worker" as const),
-      late: false,
-    }));
+  const history = journal.history(taskId).map(({ status: name, cause = null, seq }) => ({
+    status: name,
+    cause,
+    seq,
+    setBy: seq === 0 ? ("scheduler" as const) : ("worker" as const),
+    late: false,
+  }));
   return [{ tale, side: "worker", taskId, wallet: worker.address, status: replicate.status, progress: replicate.progress, history }];
 }
 

@@ -2,7 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { type Clock, CodedError, freePort } from "@iexec-ts/service";
 import pg from "pg";
@@ -52,6 +52,15 @@ async function programs(): Promise<z.infer<typeof BINARIES>> {
     }),
   );
   return found;
+}
+
+/** The nearest folder above that Postgres's own user cannot enter, or undefined. */
+async function closedFolder(directory: string, uid: number): Promise<string | undefined> {
+  for (let path = dirname(resolve(directory)); ; path = dirname(path)) {
+    const found = await stat(path);
+    if ((found.mode & 0o001) === 0 && found.uid !== uid) return path;
+    if (path === dirname(path)) return undefined;
+  }
 }
 
 interface Postmaster {
@@ -110,6 +119,9 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   // Postgres's own user must get through to its folder below; it can list nothing here.
   if (isRoot()) await chmod(directory, 0o711);
 
+  const closed = "uid" in user && user.uid !== undefined ? await closedFolder(directory, user.uid) : undefined;
+  if (closed !== undefined) throw new CodedError("SCH-1102", { directory, reason: `its user cannot enter ${closed}` });
+
   const fresh = await stat(join(data, "PG_VERSION")).then(
     () => false,
     () => true,
@@ -129,7 +141,7 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
     ];
     await run(initdb, flags, { ...user, cwd: directory }).catch(async (thrown: unknown) => {
       await rm(data, { recursive: true, force: true });
-      throw new CodedError("SCH-1102", { directory }, { cause: thrown });
+      throw new CodedError("SCH-1102", { directory, reason: "initdb failed" }, { cause: thrown });
     });
   }
   const password = (await readFile(passwordFile, "utf8")).trim();
@@ -165,7 +177,7 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   };
   if (pid === undefined || !(await Promise.race([ready(), gone]))) {
     if (pid !== undefined && child.exitCode === null) child.kill("SIGQUIT");
-    throw new CodedError("SCH-1102", { directory });
+    throw new CodedError("SCH-1102", { directory, reason: "it ended or did not answer" });
   }
   child.unref();
   return { url: urlAt(port), stop: () => stop(pid, clock) };

@@ -61,7 +61,7 @@ export const LINK = `{ "storage": "ipfs", "location": "/ipfs/${CID}" }`;
 const OWNER = 1;
 const APP_OWNER = 2;
 const REQUESTER = 3;
-const WAIT_MS = 30_000;
+const WAIT_MS = 45_000;
 
 async function resultLookup(stored: ReadonlyMap<string, string>): Promise<{ readonly url: string; close(): Promise<void> }> {
   const server = createServer((request, response) => {

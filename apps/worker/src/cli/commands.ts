@@ -14,6 +14,8 @@ export interface CommandSpec {
   readonly examples: readonly string[];
   /** May be repeated until Ctrl-C with --watch. */
   readonly watch?: boolean;
+  /** Not offered: it is what a bare call runs. */
+  readonly hidden?: boolean;
   /** Loaded when it runs, so that `start` and help stay quick. */
   readonly load: () => Promise<Run>;
 }
@@ -49,6 +51,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: ["iexec-worker status", "iexec-worker status --watch"],
     watch: true,
     load: async () => (await import("./commands/status.ts")).status,
+  },
+  {
+    path: ["overview"],
+    hidden: true,
+    summary: "short help and the state of this machine",
+    examples: ["iexec-worker"],
+    load: async () => (await import("./commands/overview.ts")).overview,
   },
   {
     path: ["why-idle"],

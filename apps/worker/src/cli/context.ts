@@ -12,6 +12,8 @@ export interface Input {
 export interface Context {
   readonly settings: OperatorSettings;
   readonly config: OperatorConfig;
+  /** The settings given as flags, as `loadConfig` reads them. */
+  readonly settingsArgv: readonly string[];
   readonly env: Environment;
   readonly clock: Clock;
   readonly prompt: Prompter;

@@ -35,7 +35,7 @@ export class ReplicateEngine {
   constructor(ports: Ports, options: EngineOptions) {
     this.#ports = ports;
     this.#options = options;
-    this.#unsubscribe = ports.pool.onHead(() => this.#wakeups.wakeAll());
+    this.#unsubscribe = ports.pool.onHead(() => this.#wakeups.wakeAll(this.#loops.keys()));
   }
 
   /** Starts, or goes on with, the loop of one replicate. */

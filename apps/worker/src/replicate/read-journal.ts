@@ -13,6 +13,8 @@ export interface JournalView {
 export function readJournal(path: string): JournalView {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
+    // Its worker has only just created the file.
+    if (db.prepare("PRAGMA user_version").get()?.user_version === 0) return { replicates: [], history: () => [] };
     const replicates = db.prepare("SELECT * FROM replicate ORDER BY created_at, task_id").all().map(replicateFromRow);
     const changes = db.prepare("SELECT * FROM status_change ORDER BY task_id, seq").all().map(statusChangeFromRow);
     return { replicates, history: (taskId) => changes.filter((change) => change.taskId === taskId) };

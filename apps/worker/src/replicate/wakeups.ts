@@ -11,8 +11,8 @@ export class Wakeups {
     else sleeper();
   }
 
-  wakeAll(): void {
-    for (const sleeper of [...this.#sleepers.values()]) sleeper();
+  wakeAll(taskIds: Iterable<TaskId>): void {
+    for (const taskId of [...taskIds]) this.wake(taskId);
   }
 
   /** Resolves at the next wake-up, or at once if one is pending; rejects when aborted. */

@@ -1,3 +1,4 @@
+import { createServer } from "node:http";
 import { chainTime } from "@iexec-ts/poco";
 import { systemClock } from "@iexec-ts/service";
 import { type Anvil, type AnvilOptions, type RpcFaultProxy, startAnvil, startRpcFaultProxy } from "@iexec-ts/testkit";
@@ -104,6 +105,27 @@ describe("several nodes", () => {
     await untilHealth(pool, 0, "alive");
     await pool.client.getBalance({ address: walletOf("x").address });
     expect(first.calls).toContain("eth_getBalance");
+  });
+
+  test("a node that stays dead is asked with growing pauses, not in a loop", async () => {
+    const anvil = await node();
+    const pool = await open(["http://127.0.0.1:9", { url: anvil.url, ws: false }], { pollMs: 20 });
+    let asked = 0;
+    const watch = createServer((request) => {
+      asked += 1;
+      request.destroy();
+    });
+    await new Promise<void>((resolve) => watch.listen(0, "127.0.0.1", resolve));
+    closers.push(() => new Promise((resolve) => watch.close(() => resolve())));
+    const address = watch.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const second = await open([`http://127.0.0.1:${port}`, { url: anvil.url, ws: false }], { pollMs: 20 });
+    for (let n = 1n; n <= 10n; n += 1n) {
+      await mine(anvil);
+      await Promise.all([pool.waitForBlock(n), second.waitForBlock(n)]);
+    }
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThan(30);
   });
 
   test("a node that dies in the middle costs nothing but a moment", async () => {

@@ -177,7 +177,10 @@ class Pool implements RpcPool {
       signal: this.#stop.signal,
       now: () => this.#clock.monotonicMs(),
       nextChange: (deadline) => this.#nextChange(deadline),
-      onTrouble: (endpoint) => this.#changed(endpoint),
+      onTrouble: (endpoint) => {
+        this.#changed(endpoint);
+        this.#monitors.find((monitor) => monitor.endpoint === endpoint)?.poke();
+      },
       lookAgain: (endpoint) => this.#monitors.find((monitor) => monitor.endpoint === endpoint)?.poke(),
       reasons: () => this.#reasons(),
     });
@@ -234,7 +237,6 @@ class Pool implements RpcPool {
 
   #changed(endpoint: Endpoint): void {
     this.#logger.debug("node changed", { ...endpoint.state() });
-    this.#monitors.find((monitor) => monitor.endpoint === endpoint && endpoint.health === "unreachable")?.poke();
     this.#changes.emit();
   }
 

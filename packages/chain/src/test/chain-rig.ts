@@ -7,6 +7,7 @@ import { systemClock } from "@iexec-ts/service";
 import { type Anvil, type AnvilOptions, startAnvil } from "@iexec-ts/testkit";
 import { keccak256, toHex } from "viem";
 import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
+import { z } from "zod";
 import type { OutboxStore, RpcPool, TxIntent, TxQueue, TxRecord, TxState } from "../api.ts";
 import { callNode, parseRpcAddress } from "../rpc/json-rpc.ts";
 import { createRpcPool, type RpcPoolOptions } from "../rpc/rpc-pool.ts";
@@ -82,6 +83,14 @@ export class ChainRig {
     return keccak256(raw);
   }
 
+  /** Somebody else gives `to` some wei: one transaction in a block of its own. */
+  async fund(to: Address, amount: bigint): Promise<void> {
+    const [from] = z.array(z.string()).parse(await this.rpc("eth_accounts"));
+    const before = await this.pool.client.getBlockNumber();
+    await this.rpc("eth_sendTransaction", { from, to, value: toHex(amount), gas: toHex(100_000) });
+    await this.pool.waitForBlock(before + 1n);
+  }
+
   mine(): Promise<unknown> {
     return this.rpc("evm_mine");
   }
@@ -135,6 +144,10 @@ export function untilRecord(queue: TxQueue, id: string, wanted: (record: TxRecor
 
 export const untilState = (queue: TxQueue, id: string, state: TxState): Promise<TxRecord> =>
   untilRecord(queue, id, (record) => record.state === state);
+
+export const GATE: Address = "0x00000000000000000000000000000000000067a7";
+/** Bytecode of a contract that reverts as long as it holds no coins. */
+export const NEEDS_COINS: Hex = "0x47600857600080fd5b00";
 
 /** Bytecode that reverts without a reason. */
 export const REVERTS: Hex = "0x60006000fd";

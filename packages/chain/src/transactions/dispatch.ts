@@ -1,7 +1,7 @@
 import { type Wei, wei } from "@iexec-ts/poco";
 import type { Head } from "../api.ts";
 import type { Fees } from "../fees/fee-policy.ts";
-import { commitment, type Entry } from "./entry.ts";
+import { commitment, type Entry, newestAttempt } from "./entry.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { QueueState } from "./queue-state.ts";
 import { signAttempt } from "./sign-attempt.ts";
@@ -138,13 +138,24 @@ async function outOfGas(state: QueueState, entry: Entry, needed: Wei, balance: W
 
 /**
  * Sends the same bytes again, in the order of nonces: after a restart, a reorg, or when no node may have them. Any attempt may win, so the
- * older ones are tried when the newest is refused.
+ * older ones are tried when the newest is refused. What would fail on the newest block is held back: a reorganisation may have undone what
+ * it builds on as well, and that comes back.
  *
  * SIDE EFFECTS: sends; writes notes.
  */
-export async function resend(state: QueueState): Promise<void> {
+export async function resend(state: QueueState, head: Head): Promise<void> {
   for (const entry of state.line()) {
     if (!entry.resend || entry.record.state !== "sent") continue;
+    const { before } = entry.record.intent;
+    const cancels = newestAttempt(entry.record)?.cancels === true;
+    // Too late: it is about to be cancelled.
+    if (!cancels && before !== undefined && head.timestamp >= before) continue;
+    const obstacle = cancels ? undefined : await whyItWouldFail(state, entry);
+    if (obstacle !== undefined) {
+      await state.note(entry, `held back, it would fail now: ${obstacle}`);
+      state.alarm(RESEND_MS);
+      continue;
+    }
     let last: Verdict = { kind: "unknown" };
     for (const { raw } of [...entry.record.attempts].reverse()) {
       last = verdictOf(await state.parts.pool.broadcast(raw));
@@ -152,10 +163,19 @@ export async function resend(state: QueueState): Promise<void> {
       if (last.kind === "out" || last.kind === "nonce-too-low") break;
     }
     entry.resend = last.kind !== "out" && last.kind !== "nonce-too-low";
-    if (!entry.resend) continue;
+    if (!entry.resend) {
+      if (last.kind === "out") await state.note(entry, undefined);
+      continue;
+    }
     if (last.kind !== "unknown") await state.note(entry, `nodes refuse it for now: ${last.kind}`);
     state.alarm(RESEND_MS);
   }
+}
+
+/** Why the call of an entry would fail on the newest block; undefined when it would not. */
+export async function whyItWouldFail(state: QueueState, entry: Entry): Promise<string | undefined> {
+  const simulation = await simulate(state.client, state.parts.account.address, entry.record.intent);
+  return simulation.kind === "refused" ? simulation.reason : undefined;
 }
 
 async function attempt<T>(work: () => Promise<T>): Promise<{ readonly value: T } | { readonly error: unknown }> {

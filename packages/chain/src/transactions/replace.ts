@@ -1,5 +1,6 @@
 import type { Head } from "../api.ts";
 import { raiseFees } from "../fees/fee-policy.ts";
+import { whyItWouldFail } from "./dispatch.ts";
 import { commitment, type Entry, newestAttempt } from "./entry.ts";
 import type { QueueState } from "./queue-state.ts";
 import { feesOf, signAttempt } from "./sign-attempt.ts";
@@ -29,9 +30,19 @@ export async function urge(state: QueueState, head: Head): Promise<void> {
   if (front === undefined) return;
   if (isStuck(state, front, head)) {
     for (const other of sent) other.resend = other !== front;
-    await replaceOrRepeat(state, front, head, newestAttempt(front.record)?.cancels === true);
+    await unstick(state, front, head, sent.length > 1 || state.waiting().length > 0);
   }
   state.alarm(Math.max(1, front.sinceMs + state.parts.settings.stuckAfterMs - state.now));
+}
+
+/** A call that would fail is not made dearer: it keeps waiting for its time, and gives its nonce up only when others wait behind it. */
+async function unstick(state: QueueState, front: Entry, head: Head, othersWait: boolean): Promise<void> {
+  const cancels = newestAttempt(front.record)?.cancels === true;
+  const obstacle = cancels ? undefined : await whyItWouldFail(state, front);
+  if (obstacle === undefined || othersWait) return replaceOrRepeat(state, front, head, cancels || obstacle !== undefined);
+  front.resend = true;
+  state.touch(front, head);
+  await state.note(front, `held back, it would fail now: ${obstacle}`);
 }
 
 function isStuck(state: QueueState, entry: Entry, head: Head): boolean {

@@ -1,6 +1,6 @@
 import { chainTime, wei } from "@iexec-ts/poco";
 import { afterEach, describe, expect, test } from "vitest";
-import { type ChainRig, GWEI, intentOf, sinkBalance, startRig, untilRecord, untilState } from "../test/chain-rig.ts";
+import { type ChainRig, GATE, GWEI, intentOf, NEEDS_COINS, sinkBalance, startRig, untilRecord, untilState } from "../test/chain-rig.ts";
 
 let rig: ChainRig;
 afterEach(() => rig.close());
@@ -152,6 +152,37 @@ describe("a reorganisation", () => {
     expect((await again).attempts).toEqual(mined?.attempts);
     expect(await queue.submit(intentOf("lost", { value: wei(1n) }))).toMatchObject({ kind: "mined" });
     expect(await sinkBalance(rig)).toBe(1n);
+  });
+
+  test("that undoes what our call builds on as well: it waits for that to come back instead of failing", async () => {
+    rig = await startRig();
+    const queue = await rig.queue({ finalDepth: 20, stuckAfterBlocks: 2 });
+    await rig.rpc("anvil_setCode", GATE, NEEDS_COINS);
+    await rig.mine();
+    await rig.fund(GATE, 1n);
+    await queue.submit({ id: "builds on it", to: GATE, data: "0x", gasFloor: 60_000n });
+    await rig.rpc("anvil_reorg", 2, []);
+    const held = await untilRecord(queue, "builds on it", ({ note }) => note?.startsWith("held back") === true);
+    for (let n = 0; n < 3; n += 1) await rig.mine();
+    await rig.fund(GATE, 1n);
+    const again = await untilState(queue, "builds on it", "mined");
+    expect(again.attempts[0]).toEqual(held.attempts[0]);
+    expect(await queue.submit({ id: "builds on it", to: GATE, data: "0x", gasFloor: 60_000n })).toMatchObject({ kind: "mined" });
+  });
+
+  test("that makes our call fail for good: it gives its nonce to the one behind it", async () => {
+    rig = await startRig();
+    const queue = await rig.queue({ finalDepth: 20, stuckAfterBlocks: 2 });
+    await rig.rpc("anvil_setCode", GATE, NEEDS_COINS);
+    await rig.mine();
+    await rig.fund(GATE, 1n);
+    await queue.submit({ id: "pointless", to: GATE, data: "0x", gasFloor: 60_000n });
+    await rig.rpc("anvil_reorg", 2, []);
+    await untilRecord(queue, "pointless", ({ note }) => note?.startsWith("held back") === true);
+    const behind = queue.submit(intentOf("behind", { value: wei(1n) }));
+    await rig.mineOn();
+    expect(await behind).toMatchObject({ kind: "mined" });
+    expect((await untilState(queue, "pointless", "cancelled")).nonce).toBe(0);
   });
 
   test("that undoes a foreign transaction leaves a gap, which is filled", async () => {

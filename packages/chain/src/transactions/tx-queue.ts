@@ -216,7 +216,7 @@ class Queue implements TxQueue {
   async #round(head: Head): Promise<void> {
     const state = this.#state;
     await settle(state, head);
-    await resend(state);
+    await resend(state, head);
     const line = lineState(state, head);
     if (line.kind === "fault") return this.#fail(line.error);
     this.#fault = undefined;

@@ -9,8 +9,9 @@ export const SCHEDULER_ERRORS = {
     retry: "environment",
   },
   "SCH-1102": {
-    message: "The embedded Postgres did not start on {directory}",
-    cause: "The disk is full, the directory belongs to somebody else, or its files were damaged.",
+    message: "The embedded Postgres did not start on {directory} ({reason})",
+    cause:
+      "The disk is full, the directory belongs to somebody else or lies in a folder that the system user postgres cannot enter, or its files were damaged.",
     fix: "Check free space and the owner of the directory; or run a Postgres of your own and set DATABASE_URL.",
     retry: "environment",
   },

@@ -92,7 +92,7 @@ async function serve(
   const drop = hit && faults.dropResponses !== undefined && faults.dropResponses > 0;
   if (drop && faults.dropResponses !== undefined) faults.dropResponses--;
 
-  const answer = await forward(target, request);
+  const answer = await forward(target, request, response);
   if (drop) {
     answer.resume();
     return void response.destroy();
@@ -101,14 +101,20 @@ async function serve(
   await pipeline(answer, response);
 }
 
-function forward(target: string, request: IncomingMessage): Promise<IncomingMessage> {
+function forward(target: string, request: IncomingMessage, response: ServerResponse): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const { host: _host, ...headers } = request.headers;
     const upstream = httpRequest(
       new URL(request.url ?? "/", target),
       { method: request.method, headers: { ...headers, host: new URL(target).host } },
-      resolve,
+      (answer) => {
+        response.off("close", giveUp);
+        resolve(answer);
+      },
     );
+    // A client that leaves before the answer leaves the server too: it may be waiting for work.
+    const giveUp = () => upstream.destroy(new Error("the client has gone"));
+    response.once("close", giveUp);
     upstream.once("error", (cause) => reject(new CodedError("NET-1401", { target, reason: cause.message }, { cause })));
     pipeline(request, upstream).catch((cause: unknown) => {
       upstream.destroy();

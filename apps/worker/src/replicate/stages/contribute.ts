@@ -1,7 +1,7 @@
 import { HUB_ABI, resultHashOf, resultSealOf } from "@iexec-ts/poco";
 import { encodeFunctionData, zeroHash } from "viem";
 import { CONTRIBUTE_GAS } from "../gas-reserve.ts";
-import { enter, type StageWork } from "./stage.ts";
+import { alreadyDone, enter, type StageWork } from "./stage.ts";
 
 /**
  * Contributes the fingerprint of the sealed result.
@@ -30,13 +30,13 @@ export const contribute: StageWork = async (replicate, ports, signal) => {
     resultSeal: resultSealOf(worker, taskId, digest),
     callbackData: sealed?.callbackData,
   });
-  enter(replicate, "CONTRIBUTING", ports);
 
   const { task, ours } = await ports.hub.observe(taskId, worker);
   if (ours.status !== "UNSET" && ours.resultHash === contribution.resultHash) {
-    journal.record(taskId, "CONTRIBUTED");
+    alreadyDone(replicate, "CONTRIBUTING", "CONTRIBUTED", ports);
     return;
   }
+  enter(replicate, "CONTRIBUTING", ports);
   const outcome = await ports.queue.submit(
     {
       id: `contribute:${taskId}`,

@@ -2,7 +2,7 @@ import { HUB_ABI, revealVerdict } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { encodeFunctionData } from "viem";
 import { REVEAL_GAS } from "../gas-reserve.ts";
-import { enter, type StageWork } from "./stage.ts";
+import { alreadyDone, enter, type StageWork } from "./stage.ts";
 
 /**
  * Reveals our contribution if, and only if, the chain still wants it. Needs nothing but the journal and one node.
@@ -19,8 +19,7 @@ export const reveal: StageWork = async (replicate, ports, signal) => {
   const chain = await ports.hub.observe(taskId, worker);
   const { task, ours } = chain;
   if (ours.status === "PROVED") {
-    enter(replicate, "REVEALING", ports);
-    journal.record(taskId, "REVEALED");
+    alreadyDone(replicate, "REVEALING", "REVEALED", ports);
     return;
   }
   const verdict = revealVerdict(chain, worker, contribution.digest);

@@ -1,0 +1,146 @@
+import { mkdir, open as openFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { lowerHex, sameHex } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
+import { schedulerUrl } from "../../config.ts";
+import { modeOf, walletCreate, walletImport } from "../../wallet/keys.ts";
+import { type Context, type Input, textOption } from "../context.ts";
+import { announcedVersion, askScheduler, withChain } from "../facts/chain-facts.ts";
+import { localFacts } from "../facts/local-facts.ts";
+import { EXIT, type Report } from "../report.ts";
+import { defaultConfigPath, loadOperatorConfig, SETTINGS } from "../settings.ts";
+import { coins, rlc } from "../view/amounts.ts";
+
+const NONE: Input = { args: [], options: {} };
+
+interface Step {
+  readonly level: "ok" | "warn" | "bad" | "note";
+  readonly text: string;
+}
+
+/**
+ * Leads from nothing to a config file that `start` takes: the pool, the wallet, what to fund. Each question has a flag, so that
+ * `--no-input` makes the same file.
+ *
+ * Errors: WRK-2014 the config file exists, WRK-2002, WIR-…, WRK-1004, SVC-13xx.
+ * SIDE EFFECTS: may create a wallet; writes the config file.
+ */
+export async function init(context: Context, input: Input): Promise<Report> {
+  const path = textOption(input, "output") ?? defaultConfigPath(context.env);
+  if ((await modeOf(path)) !== undefined) throw new CodedError("WRK-2014", { path });
+  const steps: Step[] = [];
+  const asked = await askForPool(context);
+  const pool = await checkPool(asked, steps);
+  await provideWallet(asked, steps);
+  const wallet = (await localFacts(asked)).wallet;
+  if (wallet !== undefined) await checkFunds(asked, wallet, steps);
+  const values = { ...givenValues(asked), ...(pool === undefined ? {} : { poolAddress: pool }) };
+  await writeConfig(path, values);
+  const ready = steps.every(({ level }) => level !== "bad");
+  return {
+    data: { config: path, wallet: wallet ?? null, workerpool: pool ?? null, ready, settings: values, steps: steps.map((step) => ({ ...step })) },
+    text: (style) => [...steps.map(({ level, text }) => `${style.mark(level)} ${text}`), `${style.mark("ok")} wrote ${style.strong(path)}`].join("\n"),
+    exit: ready ? EXIT.ok : EXIT.operator,
+    next: [...(ready ? [] : ["iexec-worker wallet balance"]), `iexec-worker doctor --config ${path}`, `iexec-worker start --config ${path}`],
+  };
+}
+
+/** The same context with one more setting, as if it had been given as a flag. */
+function withFlag(context: Context, flag: string): Context {
+  const settingsArgv = [...context.settingsArgv, flag];
+  const config = loadOperatorConfig(settingsArgv, context.env);
+  return { ...context, settingsArgv, config, settings: config.values };
+}
+
+async function askForPool(context: Context): Promise<Context> {
+  const known = context.config.explainAll().some(({ key, origin }) => ["coreUrl", "coreHost"].includes(key) && origin.source !== "default");
+  if (known || !context.prompt.available) return context;
+  const url = await context.prompt.ask("Address of the workerpool's scheduler (https://...):", "--core-url");
+  return withFlag(context, `--core-url=${url}`);
+}
+
+/** Errors: WRK-1004 when the scheduler names another pool than the settings; WIR-… when there is no scheduler. */
+async function checkPool(context: Context, steps: Step[]): Promise<string | undefined> {
+  const url = schedulerUrl(context.settings);
+  const { configuration, version, dialect, chain } = await askScheduler(context);
+  const named = lowerHex(configuration.workerPoolAddress);
+  const expected = context.settings.poolAddress;
+  if (expected !== undefined && !sameHex(expected, named)) throw new CodedError("WRK-1004", { url, named, expected });
+  steps.push({ level: "ok", text: `scheduler ${url} answers: version ${version}, ${dialect} dialect, chain ${chain?.chainId ?? "not said"}` });
+  const required = configuration.requiredWorkerVersion;
+  if (required !== "" && required !== announcedVersion(context.settings))
+    steps.push({ level: "bad", text: `the pool requires worker version ${required}; set IEXEC_WORKER_ANNOUNCE_VERSION if its operator agrees` });
+  if (expected === undefined && context.prompt.available) {
+    const typed = await context.prompt.ask(`It speaks for workerpool ${named}. Is that yours? Type yes:`, "--pool-address");
+    if (typed !== "yes") throw new CodedError("WRK-2004", { what: "the workerpool was not confirmed" });
+  } else if (expected === undefined) {
+    steps.push({ level: "warn", text: `workerpool ${named} is the scheduler's own word; compare it with what you were given` });
+  } else steps.push({ level: "ok", text: `workerpool ${named}` });
+  return named;
+}
+
+async function provideWallet(context: Context, steps: Step[]): Promise<void> {
+  const { walletPath } = context.settings;
+  const local = await localFacts(context);
+  if (local.walletProblem === undefined) {
+    steps.push({ level: "ok", text: `wallet ${walletPath} is ${local.wallet ?? "there"}` });
+    return;
+  }
+  if (local.walletProblem.code !== "SVC-1303") throw local.walletProblem;
+  const choice = context.prompt.available
+    ? await context.prompt.ask(`There is no wallet at ${walletPath}. Type create or import:`, "--wallet-path")
+    : "create";
+  if (choice !== "create" && choice !== "import") throw new CodedError("WRK-2004", { what: "neither create nor import was typed" });
+  const { data } = choice === "create" ? await walletCreate(context) : await walletImport(context);
+  steps.push({ level: "ok", text: `wallet ${String(data.address)} written to ${walletPath}` });
+  steps.push({ level: "warn", text: `back it up now, file and password apart: iexec-worker wallet check-backup PATH_OF_THE_COPY` });
+}
+
+async function checkFunds(context: Context, wallet: `0x${string}`, steps: Step[]): Promise<void> {
+  try {
+    await withChain(context, undefined, async ({ hub, symbol }) => {
+      const [native, inWallet, account] = await Promise.all([hub.nativeBalance(wallet), hub.rlcBalance(wallet), hub.account(wallet)]);
+      steps.push(
+        native === 0n
+          ? { level: "bad", text: `send ${symbol} for gas to ${wallet}` }
+          : { level: "ok", text: `${coins(native, symbol)} for gas` },
+      );
+      steps.push(
+        account.stake > 0n
+          ? { level: "ok", text: `${rlc(account.stake)} of free stake` }
+          : { level: "warn", text: `no stake yet: send RLC to ${wallet} (${rlc(inWallet)} there), then iexec-worker wallet deposit AMOUNT` },
+      );
+    });
+  } catch (thrown) {
+    context.signal.throwIfAborted();
+    steps.push({ level: "warn", text: `the balances could not be read: ${CodedError.from(thrown).message}` });
+  }
+}
+
+/** What was given by flag or environment, secrets by the path of their file only. */
+function givenValues({ config, env, settingsArgv }: Context): Readonly<Record<string, string>> {
+  const values: Record<string, string> = {};
+  for (const { key, value, origin, setting } of config.explainAll()) {
+    if (origin.source === "default") continue;
+    if (!setting.secret) {
+      values[key] = value;
+      continue;
+    }
+    const flag = settingsArgv.findLast((word) => word.startsWith(`${setting.flag}-file=`));
+    const path = flag?.slice(flag.indexOf("=") + 1) ?? (origin.name.endsWith("_FILE") ? env[origin.name] : undefined);
+    if (path !== undefined && path !== "-") values[`${key}File`] = path;
+  }
+  if (!("walletPath" in values) && SETTINGS.walletPath !== undefined) values.walletPath = config.explain("walletPath").value;
+  return values;
+}
+
+async function writeConfig(path: string, values: Readonly<Record<string, string>>): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const file = await openFile(path, "wx", 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify(values, undefined, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

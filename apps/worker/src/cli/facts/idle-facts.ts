@@ -1,0 +1,78 @@
+import { CodedError } from "@iexec-ts/service";
+import { schedulerUrl } from "../../config.ts";
+import { freeMib } from "../../host-check.ts";
+import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
+import { promisedStake } from "../../wallet/locks.ts";
+import type { Context } from "../context.ts";
+import { announcedVersion, askScheduler, withChain } from "./chain-facts.ts";
+import type { IdleFacts } from "./idle-reasons.ts";
+import { type LocalFacts, localFacts } from "./local-facts.ts";
+
+const RECENT_TASKS = 5;
+
+const textOf = (thrown: unknown): string => {
+  const error = CodedError.from(thrown);
+  return `${error.message} (${error.code})`;
+};
+
+/** SIDE EFFECTS: asks the worker's page, the scheduler and the nodes, all at once. */
+export async function gatherIdleFacts(context: Context): Promise<IdleFacts> {
+  const { settings, signal } = context;
+  const local = await localFacts(context);
+  const [scheduler, chain, free] = await Promise.all([
+    schedulerFacts(context),
+    chainFacts(context, local),
+    freeMib(settings.baseDir).catch(() => undefined),
+  ]);
+  signal.throwIfAborted();
+  const { running, journal } = local;
+  const page = running.kind === "running" ? running.page : undefined;
+  const last = journal?.replicates.at(-1);
+  return {
+    openTasks: (journal?.replicates ?? []).filter(({ closedAt }) => closedAt === undefined).length,
+    wallet: { problem: local.walletProblem === undefined ? undefined : textOf(local.walletProblem) },
+    running: { yes: running.kind === "running", holder: running.kind === "running" ? running.holder : undefined },
+    page:
+      page === undefined
+        ? undefined
+        : { link: page.link, linkSince: page.linkSince, halted: page.halted ?? undefined, slots: page.slots, slotsInUse: page.slotsInUse },
+    scheduler,
+    disk: { freeMib: free, neededMib: settings.minFreeMib, path: settings.baseDir },
+    chain,
+    lastTask: last === undefined ? undefined : { at: last.updatedAt, status: last.status },
+  };
+}
+
+async function schedulerFacts(context: Context): Promise<IdleFacts["scheduler"]> {
+  const url = schedulerUrl(context.settings);
+  const announced = announcedVersion(context.settings);
+  try {
+    const { configuration } = await askScheduler(context);
+    return { url, problem: undefined, required: configuration.requiredWorkerVersion, announced };
+  } catch (thrown) {
+    return { url, problem: textOf(thrown), required: "", announced };
+  }
+}
+
+async function chainFacts(context: Context, { wallet, journal }: LocalFacts): Promise<IdleFacts["chain"]> {
+  if (wallet === undefined) return { problem: "it is not known which wallet to look at" };
+  try {
+    return await withChain(context, journal, async ({ hub, pool, symbol }) => {
+      const [account, native, gasPrice] = await Promise.all([hub.account(wallet), hub.nativeBalance(wallet), pool.client.getGasPrice()]);
+      const recent = (journal?.replicates ?? []).slice(-RECENT_TASKS).map(({ stake }) => stake);
+      return {
+        problem: undefined,
+        free: account.stake,
+        promised: promisedStake(journal),
+        recentStake: recent.reduce((most, stake) => (stake > most ? stake : most), 0n),
+        native,
+        symbol,
+        gasPrice,
+        gasCap: context.settings.gasPriceCap,
+        gasForTask: (CONTRIBUTE_GAS + REVEAL_GAS) * gasPrice,
+      };
+    });
+  } catch (thrown) {
+    return { problem: textOf(thrown) };
+  }
+}
