@@ -59,12 +59,3 @@ export interface Sighting {
   readonly seenAt: Date;
   readonly provedAt: Date | undefined;
 }
-
-/** A status as history keeps it. */
-export interface StatusChange {
-  readonly taskId: TaskId;
-  readonly wallet: Address | undefined;
-  readonly status: ReplicateStatus | TaskStatus;
-  readonly cause: string | undefined;
-  readonly at: string;
-}

@@ -160,7 +160,8 @@ test("reports are checked: claims against the chain, order against the table, re
   expect((await worker.report(taskId, "RUNNING", { seq: 7 })).kind).toBe("duplicate");
   expect((await worker.report(taskId, "WORKER_LOST", { seq: 8 })).kind).toBe("duplicate");
   expect(await worker.report(taskId, "CONTRIBUTED", { seq: 9 })).toEqual({ kind: "refused", action: "PLEASE_ABORT" });
-  expect((await worker.report(taskId, "FAILED", { seq: 10, cause: "SBX-1001" })).kind).toBe("stored");
+  const hostile = { errorMessage: "\0\uD800", resultLink: "\0", computeLogs: { stdout: "\0".repeat(1_000), stderr: "" } };
+  expect((await worker.report(taskId, "FAILED", { seq: 10, cause: `SBX-1001 ${"x".repeat(50)}`, details: hostile })).kind).toBe("stored");
   // The failed replicate is replaced at once, by another worker.
   expect((await stranger.work()).chainTaskId).toBe(taskId);
 });

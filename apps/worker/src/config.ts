@@ -292,7 +292,7 @@ export const workerConfig = defineConfig({
       env: ["IEXEC_WORKER_CONFIRMATIONS"],
       flag: "--confirmations",
       unit: "blocks",
-      doc: "Blocks to wait for before a transaction of ours counts.",
+      doc: "Blocks before a transaction of ours counts and before a consensus is revealed; 12 on chains that reorganise, 1 elsewhere.",
       reload: "restart",
       schema: asWholeNumber({ min: 1, max: 64 }).default(1),
     }),

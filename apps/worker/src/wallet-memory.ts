@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { Address } from "@iexec-ts/poco";
 import { acquireLock, CodedError, hasCode } from "@iexec-ts/service";
 
+const BUSY_MS = 5_000;
 const JOURNAL = /^(0x[0-9a-f]{40})\.sqlite$/;
 
 /**
@@ -28,7 +29,7 @@ export function rememberName(db: DatabaseSync, name: string): void {
 }
 
 function owesReveal(path: string, name: string): boolean {
-  const db = new DatabaseSync(path, { readOnly: true });
+  const db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {
     if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'contribution'").get() === undefined) return false;
     if (db.prepare("SELECT value FROM memory WHERE name = 'worker'").get()?.value !== name) return false;

@@ -115,6 +115,13 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     closers.push(() => sandbox.close());
     const connecting = connectPatiently();
     connecting.catch(() => undefined);
+    // Also a link that was made and then refused would keep the process alive.
+    closers.push(() =>
+      connecting.then(
+        (made) => made.close(),
+        () => undefined,
+      ),
+    );
     const engineReport = await sandbox.inspectEngine(starting);
     for (const limit of engineReport.ignoredLimits) log.warn("the engine ignores a limit", { limit });
 
@@ -133,7 +140,21 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
 
     const slots = slotsOf(settings);
     const policy = taskPolicy(settings, slots);
-    const ports: Ports = { name: settings.name, worker, tasksDir, journal, ...chain, sandbox, results, policy, clock, log, checkpoint };
+    const confirmations = BigInt(settings.confirmations);
+    const ports: Ports = {
+      name: settings.name,
+      worker,
+      tasksDir,
+      journal,
+      ...chain,
+      sandbox,
+      results,
+      policy,
+      confirmations,
+      clock,
+      log,
+      checkpoint,
+    };
     const { promise: halted, resolve: halt } = Promise.withResolvers<CodedError>();
     let membership: Membership | undefined;
     let link: SchedulerConnection | undefined;

@@ -38,6 +38,17 @@ export const NODE_SCENARIOS: readonly Scenario<Rig>[] = [
     },
     true,
   ),
+  scenario("rpc-down-while-computing", {
+    async act({ untilActive, untilPooled, until, node, worker, taskId }) {
+      await untilActive();
+      node.faults.down = true;
+      node.cutSockets();
+      await until("COMPUTED", () => worker.history(taskId).find(({ status }) => status === "COMPUTED"));
+      node.heal();
+      await untilPooled("contribute");
+      return "the node came back without a new block: contributed all the same";
+    },
+  }),
   scenario("rpc-dead-primary", {
     nodes: ({ node }) => [NOBODY, node],
     act: async ({ untilActive }) => {

@@ -82,6 +82,31 @@ export const REORG_SCENARIOS: readonly Scenario<Rig>[] = [
       ),
   },
   {
+    id: "reveal-waits-for-depth",
+    timeoutMs: LIMIT_MS,
+    run: (rig, signal) =>
+      play(
+        rig,
+        {
+          env: { IEXEC_WORKER_CONFIRMATIONS: "3" },
+          async act({ untilActive, untilPooled, weather, worker, taskId }) {
+            await untilActive();
+            await untilPooled("contribute");
+            await weather.mine();
+            const consensus = await weather.height();
+            await weather.mine();
+            await weather.reorg(2);
+            await untilPooled("contribute");
+            if (worker.history(taskId).some(({ status }) => status === "REVEALING")) throw new Error("revealed too early");
+            await weather.mine(3);
+            await untilPooled("reveal");
+            return `told to wait for 3 blocks: nothing was revealed of the consensus in block ${consensus}, which was undone`;
+          },
+        },
+        signal,
+      ),
+  },
+  {
     id: "reorg-initialize",
     timeoutMs: LIMIT_MS,
     run: (rig, signal) =>

@@ -107,6 +107,7 @@ export function ordeal(lab: Lab, signal: AbortSignal, options: OrdealOptions, pl
 }
 
 async function perform(lab: Lab, signal: AbortSignal, options: OrdealOptions, play: (it: Ordeal) => Promise<string>): Promise<string> {
+  signal.throwIfAborted();
   const worker = lab.rig.worker(options.env);
   try {
     const before = await lab.rig.network.hub.account(worker.address);

@@ -83,10 +83,22 @@ export function faultsOf(histories: readonly RecordedHistory[]): readonly string
   return faults;
 }
 
-/** One JSON object per line. SIDE EFFECTS: writes the file. */
+const isMissing = (thrown: unknown): boolean => thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+
+/**
+ * One JSON object per line. What an earlier run recorded of other tales stays in the file.
+ *
+ * SIDE EFFECTS: writes the file.
+ */
 export async function writeHistories(path: string, histories: readonly RecordedHistory[]): Promise<void> {
+  const told = new Set(histories.map(({ tale }) => tale));
+  const before = await readHistories(path).catch((thrown: unknown) => {
+    if (isMissing(thrown)) return [];
+    throw thrown;
+  });
+  const all = [...before.filter(({ tale }) => !told.has(tale)), ...histories];
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, histories.map((one) => `${JSON.stringify(one)}\n`).join(""));
+  await writeFile(path, all.map((one) => `${JSON.stringify(one)}\n`).join(""));
 }
 
 export async function readHistories(path: string): Promise<readonly RecordedHistory[]> {

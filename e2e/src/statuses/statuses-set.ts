@@ -8,7 +8,7 @@ import { WORK_TALES } from "./tales-work.ts";
 import { HISTORIES, openWorld, type World } from "./world.ts";
 
 const TALES: readonly Tale[] = [...WORK_TALES, ...TROUBLE_TALES];
-const TALE_MS = 420_000;
+const TALE_MS = 300_000;
 const SHORT: ReadonlySet<ReplicateStatus> = new Set(["CREATED", "COMPUTED", "CONTRIBUTED", "COMPLETED"]);
 
 /** The world, and what was recorded in it: every tale is told once, for all the statuses it shows. */

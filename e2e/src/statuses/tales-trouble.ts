@@ -9,7 +9,7 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("COMPUTED");
       const taskId = await world.rig.buyOne("TEXT=poor");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
       await world.withdrawStake(worker);
       worker.start();
       await world.seen(taskId, "CANT_CONTRIBUTE_SINCE_STAKE_TOO_LOW", signal);
@@ -23,7 +23,7 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("COMPUTED");
       const taskId = await world.rig.buyOne("TEXT=late");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
       await world.warpTo((await world.onChain(taskId)).contributionDeadline);
       worker.start();
       await world.seen(taskId, "CANT_CONTRIBUTE_SINCE_AFTER_DEADLINE", signal);
@@ -38,12 +38,12 @@ export const TROUBLE_TALES: readonly Tale[] = [
       const computing = await world.diesAt("COMPUTING");
       const computed = await world.diesAt("COMPUTED");
       const taskId = await world.rig.buyOne("TEXT=consensus", { trust: 3n });
-      for (const worker of [computing, computed]) await world.ended(worker, signal);
+      for (const worker of [computing, computed]) await world.died(worker, signal);
       for (const worker of [computing, computed]) await world.seen(taskId, "WORKER_LOST", signal, worker);
       (await world.fresh()).start();
       const holdsBack = await world.diesAt("CONTRIBUTED");
       await world.rig.untilChain(taskId, "REVEALING", signal);
-      await world.ended(holdsBack, signal);
+      await world.died(holdsBack, signal);
       computing.start();
       computed.start();
       await world.seen(taskId, "ABORTED_ON_CONSENSUS_REACHED", signal, computing);
@@ -60,7 +60,7 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("COMPUTED");
       const taskId = await world.rig.buyOne("TEXT=mine");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
       const replicate = worker.journal()?.replicates.find((one) => one.taskId === taskId);
       if (replicate === undefined) throw new Error("the journal does not have the task");
       await world.rig.chain.contribute(await world.keyOf(worker), replicate.authorization, `0x${"77".repeat(32)}`);
@@ -78,7 +78,7 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("CAN_CONTRIBUTE");
       const taskId = await world.rig.buyOne("TEXT=held");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
       const { contributionDeadline } = await world.onChain(taskId);
       await world.holdBlocks();
       worker.start();
@@ -96,7 +96,8 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("CONTRIBUTED");
       const taskId = await world.rig.buyOne("TEXT=held");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
+      await world.rig.untilChain(taskId, "REVEALING", signal);
       const { revealDeadline } = await world.onChain(taskId);
       await world.holdBlocks();
       worker.start();
@@ -116,7 +117,8 @@ export const TROUBLE_TALES: readonly Tale[] = [
       await world.seen(taskId, "CONTRIBUTED", signal, frozen);
       frozen.freeze();
       const down = await world.diesAt("CONTRIBUTED");
-      await world.ended(down, signal);
+      await world.died(down, signal);
+      await world.rig.untilChain(taskId, "REVEALING", signal);
       await world.warpTo((await world.onChain(taskId)).revealDeadline);
       await world.rig.untilChain(taskId, "ACTIVE", signal);
       frozen.thaw();
@@ -138,7 +140,7 @@ export const TROUBLE_TALES: readonly Tale[] = [
     async tell(world, signal) {
       const worker = await world.diesAt("REVEALED");
       const taskId = await world.rig.buyOne("TEXT=silent");
-      await world.ended(worker, signal);
+      await world.died(worker, signal);
       await world.seen(taskId, "RESULT_UPLOAD_REQUEST_FAILED", signal);
       worker.start();
       await world.seen(taskId, "RECOVERING", signal);

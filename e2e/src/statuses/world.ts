@@ -59,8 +59,21 @@ export class World {
     return this.rig.until("the end of a worker", () => (code === undefined ? undefined : { code }), signal).then((end) => end.code);
   }
 
-  seen(taskId: TaskId, status: ReplicateStatus, signal: AbortSignal, worker?: WorkerProcess): Promise<unknown> {
-    return this.rig.untilStatus(taskId, status, signal, worker?.address);
+  /** Waits until a worker has died as `diesAt` told it to. */
+  async died(worker: WorkerProcess, signal: AbortSignal): Promise<void> {
+    const code = await this.ended(worker, signal);
+    if (code !== null) throw new Error(`the worker was to be killed but ended with ${code}; see ${worker.logPath}`);
+  }
+
+  /** Waits until the workerpool has recorded the status; what it has recorded instead is in the error. */
+  async seen(taskId: TaskId, status: ReplicateStatus, signal: AbortSignal, worker?: WorkerProcess): Promise<void> {
+    try {
+      await this.rig.untilStatus(taskId, status, signal, worker?.address);
+    } catch (thrown) {
+      const task = await this.rig.poolTask(taskId);
+      const histories = task?.replicates.map(({ history }) => history.map((entry) => entry.status).join(" ")) ?? [];
+      throw new Error(`no ${status}; the task is ${task?.status ?? "unknown"}: ${histories.join(" | ")}`, { cause: thrown });
+    }
   }
 
   async onChain(taskId: TaskId): Promise<ChainTask> {
@@ -159,7 +172,6 @@ export async function openWorld(signal: AbortSignal): Promise<World> {
   const rig = await startRig(
     {
       wallets: WALLETS,
-      lostAfterMs: 30_000,
       patience: { uploadStartMs: 5_000, uploadRetryMs: 500, unnotifiedMs: 1_500 },
       resultProxyFor: async (url) => {
         uploads = await startHttpFaultProxy(url);

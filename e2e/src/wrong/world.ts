@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { encryptKeystore } from "@iexec-ts/service";
+import { startPostgres } from "@iexec-ts/testkit";
 import { bytesToHex } from "viem";
 import { buildProbeImage } from "../rig/probe-image.ts";
 import { type Rig, startRig } from "../rig/rig.ts";
@@ -37,6 +38,11 @@ export async function openWorld(signal: AbortSignal): Promise<{ readonly context
     signal,
   );
   const { chain, prepared, dir } = { chain: rig.chain, prepared: rig.network.prepared, dir: rig.network.dir };
+  const postgres = await startPostgres({}, signal);
+  const close = async () => {
+    await rig.close();
+    await postgres.stop();
+  };
   try {
     const walletPath = join(dir, "wallets", "scheduler.json");
     const { privateKey } = chain.account(SCHEDULER_ACCOUNT).getHdKey();
@@ -52,7 +58,7 @@ export async function openWorld(signal: AbortSignal): Promise<{ readonly context
       IEXEC_HUB_ADDRESS: chain.hub,
       IEXEC_BLOCKCHAIN_NODE_ADDRESS: chain.rpcUrl,
       IEXEC_RESULT_REPOSITORY_URL: rig.network.resultProxyUrl,
-      IEXEC_CORE_DATA_DIR: join(dir, "second-scheduler"),
+      DATABASE_URL: (await postgres.createDatabase()).url,
     };
     const resultProxyEnv = {
       IEXEC_HUB_ADDRESS: chain.hub,
@@ -60,7 +66,7 @@ export async function openWorld(signal: AbortSignal): Promise<{ readonly context
       IEXEC_RESULT_PROXY_HOST: "127.0.0.1",
       IEXEC_IPFS_GATEWAY_PORT: "0",
       IEXEC_RESULT_PROXY_DATA_DIR: join(dir, "second-result-proxy"),
-      DATABASE_URL: "postgres://nobody@127.0.0.1:1/none",
+      DATABASE_URL: (await postgres.createDatabase()).url,
     };
     const context: World = {
       rig,
@@ -74,9 +80,9 @@ export async function openWorld(signal: AbortSignal): Promise<{ readonly context
         return requireRefusal([first, ...rest], expected, { env: Object.fromEntries(settings) });
       },
     };
-    return { context, close: () => rig.close() };
+    return { context, close };
   } catch (thrown) {
-    await rig.close();
+    await close();
     throw thrown;
   }
 }

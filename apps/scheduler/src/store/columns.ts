@@ -5,7 +5,7 @@ import { z } from "zod";
 export const units: z.ZodType<bigint> = z.union([z.string(), z.number()]).transform((value) => BigInt(value));
 export const count: z.ZodType<number> = z.coerce.number().int().nonnegative();
 export const hex: z.ZodType<Hex> = z.templateLiteral(["0x", z.string()]);
-export const address: z.ZodType<Address> = hex;
+export const address: z.ZodType<Address> = z.templateLiteral(["0x", z.string()]);
 export const chainSeconds: z.ZodType<ChainTime> = units.transform((value) => chainTime(value));
 export const rlc: z.ZodType<NanoRlc> = units.transform((value) => nanoRlc(value));
 

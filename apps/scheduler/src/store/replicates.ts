@@ -80,9 +80,18 @@ export interface StatusEntry {
   readonly late?: boolean;
 }
 
+const MAX_CAUSE = 200;
+const MAX_TEXT = 4_000;
+
+/** Text of a worker as Postgres can hold it: no NUL, no lone surrogates, bounded. */
+const clean = (text: string, max: number): string => text.slice(0, max).replaceAll("\0", "\uFFFD").toWellFormed();
+
 /** What of the details is worth keeping in a row; logs have a table of their own. */
 const keptDetails = ({ computeLogs: _, ...rest }: StatusDetails): string =>
-  JSON.stringify(rest, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  JSON.stringify(rest, (_key, value: unknown) => {
+    if (typeof value === "bigint") return value.toString();
+    return typeof value === "string" ? clean(value, MAX_TEXT) : value;
+  });
 
 /**
  * Appends a status to the history of a replicate and, unless it is late, makes it the current one. The caller holds the task's lock.
@@ -91,7 +100,8 @@ const keptDetails = ({ computeLogs: _, ...rest }: StatusDetails): string =>
  */
 export async function recordStatus(sql: Sql, entry: StatusEntry): Promise<void> {
   const { taskId, wallet, status, setBy, late = false } = entry;
-  const cause = entry.cause ?? null;
+  const cause = entry.cause === undefined ? undefined : clean(entry.cause, MAX_CAUSE);
+  const { exitCode, resultLink, chainCallbackData } = entry.details ?? {};
   const byWorker = setBy === "worker" || status === "CREATED";
   await sql.run(
     `WITH changed AS (
@@ -109,7 +119,7 @@ export async function recordStatus(sql: Sql, entry: StatusEntry): Promise<void> 
       taskId,
       wallet,
       status,
-      cause,
+      cause ?? null,
       setBy,
       entry.seq ?? null,
       byWorker && !isDigression(status),
@@ -117,14 +127,14 @@ export async function recordStatus(sql: Sql, entry: StatusEntry): Promise<void> 
       isDigression(status),
       usesSlot(status),
       entry.chain,
-      entry.details?.exitCode ?? null,
-      entry.details?.resultLink ?? null,
-      entry.details?.chainCallbackData ?? null,
+      exitCode ?? null,
+      resultLink === undefined ? null : clean(resultLink, MAX_TEXT),
+      chainCallbackData ?? null,
       entry.at,
       entry.details === undefined ? null : keptDetails(entry.details),
     ],
   );
-  await signal(sql, "status", JSON.stringify({ taskId, wallet, status, cause: entry.cause, at: entry.at.toISOString() }));
+  await signal(sql, "status", JSON.stringify({ taskId, wallet, status, cause, at: entry.at.toISOString() }));
 }
 
 /** Creates a replicate without a history; the caller records its first status. */
@@ -180,12 +190,11 @@ export async function keepLogs(
   wallet: Address,
   logs: { readonly stdout: string; readonly stderr: string },
 ): Promise<void> {
-  // Postgres text holds everything but NUL.
-  const clean = (text: string): string => text.slice(-MAX_LOG).replaceAll("\0", "\uFFFD").toWellFormed();
+  const tail = (text: string): string => clean(text.slice(-MAX_LOG), MAX_LOG);
   await sql.run("INSERT INTO replicate_logs (task_id, wallet, stdout, stderr) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING", [
     id,
     wallet,
-    clean(logs.stdout),
-    clean(logs.stderr),
+    tail(logs.stdout),
+    tail(logs.stderr),
   ]);
 }

@@ -6,7 +6,7 @@ import type { Database, Sql } from "./database.ts";
  * What processes that share one database tell each other.
  *
  * - `task`: a task id to decide again
- * - `demand`: tasks are open; the text is how many replicates are wanted
+ * - `demand`: a task is open for one more replicate
  * - `push`: a notification for workers, as JSON
  * - `status`: a status change, as JSON
  * - `effect`: a chain effect was written
@@ -14,8 +14,6 @@ import type { Database, Sql } from "./database.ts";
 export type Topic = "task" | "demand" | "push" | "status" | "effect";
 const TOPICS: readonly Topic[] = ["task", "demand", "push", "status", "effect"];
 const PREFIX = "iexec_";
-/** Postgres refuses payloads of 8000 bytes or more. */
-export const MAX_SIGNAL_BYTES = 7_900;
 
 /** Sends when the transaction commits. */
 export async function signal(sql: Sql, topic: Topic, text: string): Promise<void> {

@@ -47,7 +47,8 @@ async function wish(sql: Sql, task: TaskRecord, call: ChainCall, random: Random)
     [task.id, call],
     HISTORY,
   );
-  if (past === undefined || past.wanted || past.fresh) return;
+  // One that was just mined and is not seen any more was undone by a reorganisation: the queue sends it again by itself.
+  if (past === undefined || past.wanted || (past.fresh && call !== "reopen")) return;
   const n = past.n + 1;
   const id = n === 1 && call !== "reopen" ? `${call}:${task.id}` : `${call}:${task.id}:${n}`;
   const ceiling = past.fails === 0 ? 0 : Math.min(RETRY_MS.longest, RETRY_MS.base * 2 ** Math.min(past.fails - 1, 10));

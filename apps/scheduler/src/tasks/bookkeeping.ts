@@ -23,8 +23,10 @@ function untold(replicate: ReplicateRecord, contribution: Contribution): "CONTRI
 /**
  * Records contributions and reveals that are on chain and that their workers have not reported in time. The status alone is written, no
  * stages in between that nobody saw.
+ *
+ * @param atOnce - without giving anybody time to report: something else is about to be recorded that comes after it
  */
-export function fillFromChain({ replicates, chain, sightings, now, patience }: Situation, draft: Draft): void {
+export function fillFromChain({ replicates, chain, sightings, now, patience }: Situation, draft: Draft, atOnce = false): void {
   const known = new Set<Address>();
   for (const replicate of replicates) {
     const { wallet, alive } = replicate;
@@ -34,7 +36,7 @@ export function fillFromChain({ replicates, chain, sightings, now, patience }: S
     if (status === undefined) continue;
     const sighting = sightings.get(wallet);
     const since = status === "CONTRIBUTED" ? sighting?.seenAt : (sighting?.provedAt ?? sighting?.seenAt);
-    const due = plusMs(since ?? now.wall, alive && since !== undefined ? patience.unnotifiedMs : 0);
+    const due = plusMs(since ?? now.wall, alive && !atOnce && since !== undefined ? patience.unnotifiedMs : 0);
     if (due <= now.wall) draft.add({ kind: "replicate-status", wallet, status, cause: "SEEN_ON_CHAIN" });
     else draft.wakeAtWall(due);
   }

@@ -41,7 +41,9 @@ function tellOutcome(situation: Situation, onChain: ChainTask, draft: Draft): vo
 /** @source guide: REVEAL_TIMEOUT, more than 2 periods after the consensus */
 function markRevealTimeouts(situation: Situation, onChain: ChainTask, draft: Draft): void {
   for (const replicate of situation.replicates) {
-    const { wallet, status } = replicate;
+    const { wallet, status, relevant } = replicate;
+    // What its worker never told comes first: the next look marks it.
+    if (!knowsContribution(relevant)) continue;
     const unrevealed = situation.chain.contributions.get(wallet)?.status === "CONTRIBUTED";
     if (unrevealed && isWinner(situation, onChain, replicate) && !isSettled(status) && status !== "COMPLETED") {
       draft.add({ kind: "replicate-status", wallet, status: "REVEAL_TIMEOUT", cause: undefined });
@@ -124,9 +126,10 @@ export function decideRevealing(situation: Situation, onChain: ChainTask, draft:
   draft.wakeAtChain(task.finalDeadline);
   if (task.open) draft.add({ kind: "demand", open: false });
 
-  fillFromChain(situation, draft);
+  const revealClosed = !isOpen(onChain.revealDeadline, now.chain);
+  fillFromChain(situation, draft, revealClosed);
   tellOutcome(situation, onChain, draft);
-  if (!isOpen(onChain.revealDeadline, now.chain)) markRevealTimeouts(situation, onChain, draft);
+  if (revealClosed) markRevealTimeouts(situation, onChain, draft);
   markLost(situation, draft);
 
   const { status, cause } = advance(situation, onChain, onChain.revealDeadline, draft);

@@ -28,6 +28,5 @@ export async function operate(argv: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
-    process.stdin.unref();
   }
 }

@@ -12,7 +12,7 @@ const operatorConfig = defineConfig({
   name: workerConfig.name,
   settings: {
     ...workerConfig.settings,
-    walletPassword: setting({ ...workerConfig.settings.walletPassword, secret: true, schema: asText(1_024).optional() }),
+    walletPassword: setting<string | undefined>({ ...workerConfig.settings.walletPassword, secret: true, schema: asText(1_024).optional() }),
   },
   rules: workerConfig.rules.map(
     (rule) => (values) => rule({ ...values, walletPassword: values.walletPassword ?? new Redacted("not asked for") }),

@@ -29,6 +29,8 @@ export class ReplicateEngine {
   readonly #closedListeners = new Set<(replicate: Replicate) => void>();
   readonly #wakeups = new Wakeups();
   readonly #loops = new Map<TaskId, Promise<void>>();
+  /** Tasks whose chain could not be read at the last look. */
+  readonly #blind = new Set<TaskId>();
   readonly #stop = new AbortController();
   readonly #unsubscribe: () => void;
 
@@ -44,6 +46,7 @@ export class ReplicateEngine {
     const loop = this.#loop(taskId).finally(() => {
       this.#loops.delete(taskId);
       this.#wakeups.forget(taskId);
+      this.#blind.delete(taskId);
     });
     this.#loops.set(taskId, loop);
   }
@@ -79,14 +82,28 @@ export class ReplicateEngine {
       try {
         const decision = await this.#decide(taskId);
         if (decision.kind === "done") return;
-        await this.#carryOut(taskId, decision, signal);
-        backoff.reset();
+        if (decision.kind === "wait" && this.#blind.has(taskId)) await this.#waitForSight(taskId, backoff.nextMs(), signal);
+        else {
+          await this.#carryOut(taskId, decision, signal);
+          backoff.reset();
+        }
       } catch (thrown) {
         if (signal.aborted) return;
         const error = CodedError.from(thrown);
         log.warn("replicate will try again", { taskId, status: journal.find(taskId)?.status, error });
         await clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
       }
+    }
+  }
+
+  /** A node that comes back may have no new block to wake us with. */
+  async #waitForSight(taskId: TaskId, ms: number, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const until = AbortSignal.any([over.signal, signal]);
+    try {
+      await Promise.race([this.#wakeups.sleep(taskId, until), this.#ports.clock.sleep(ms, until)]);
+    } finally {
+      over.abort();
     }
   }
 
@@ -168,11 +185,13 @@ export class ReplicateEngine {
     try {
       chain = await hub.observe(taskId, worker);
       const canPay = (await gasNeeded(taskId, this.#ports)).affordable;
+      this.#blind.delete(taskId);
       return { chain, canPay, promisedStake };
     } catch (thrown) {
       const error = CodedError.from(thrown);
       if (!canRetry(error)) throw error;
       log.debug("chain not readable", { taskId, error });
+      this.#blind.add(taskId);
       return { chain, canPay: true, promisedStake };
     }
   }

@@ -36,6 +36,8 @@ export interface Ports {
   readonly sandbox: Sandbox;
   readonly results: ResultStore;
   readonly policy: TaskPolicy;
+  /** Blocks a consensus must have before our result is revealed, its own included. */
+  readonly confirmations: bigint;
   readonly clock: Clock;
   readonly log: Logger;
   readonly checkpoint: Checkpoint;

@@ -9,9 +9,12 @@ export interface JournalView {
   history(taskId: TaskId): readonly StatusChange[];
 }
 
+/** While its worker starts, the file is locked for a moment. */
+const BUSY_MS = 5_000;
+
 /** Reads the journal file at `path` without touching it. */
 export function readJournal(path: string): JournalView {
-  const db = new DatabaseSync(path, { readOnly: true });
+  const db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {
     // Its worker has only just created the file.
     if (db.prepare("PRAGMA user_version").get()?.user_version === 0) return { replicates: [], history: () => [] };

@@ -57,7 +57,7 @@ const MIGRATIONS: readonly string[] = [
 
 /** SIDE EFFECTS: sets the pragmas that make the journal crash-safe and brings its tables up to date. */
 export function prepareJournal(db: DatabaseSync): void {
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;");
+  db.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
   const version = Number(db.prepare("PRAGMA user_version").get()?.user_version ?? 0);
   for (const [index, sql] of MIGRATIONS.entries()) {
     if (index < version) continue;

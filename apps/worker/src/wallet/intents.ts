@@ -4,7 +4,8 @@ import { encodeFunctionData } from "viem";
 
 /** One movement of money an operator asks for; amounts in nRLC, or wei for the chain's coin. */
 export type Movement =
-  | { readonly kind: "deposit" | "withdraw"; readonly amount: bigint }
+  | { readonly kind: "deposit"; readonly amount: bigint }
+  | { readonly kind: "withdraw"; readonly amount: bigint }
   | { readonly kind: "transfer"; readonly coin: "RLC" | "native"; readonly amount: bigint; readonly to: Address };
 
 /** The part of a transaction that does not depend on when it is sent. */
@@ -25,10 +26,10 @@ const GAS = { deposit: 120_000n, withdraw: 90_000n, token: 90_000n, coin: 21_000
 /** The call that makes `movement` happen with this escrow. @source chain.md 4, 11 */
 export function moneyCall(movement: Movement, { hub, token }: Escrow): MoneyCall {
   const native = token === ZERO_ADDRESS;
-  const { kind, amount } = movement;
-  if (kind === "withdraw")
+  const { amount } = movement;
+  if (movement.kind === "withdraw")
     return { to: hub, data: encodeFunctionData({ abi: HUB_ABI, functionName: "withdraw", args: [amount] }), gasFloor: GAS.withdraw };
-  if (kind === "deposit") {
+  if (movement.kind === "deposit") {
     if (native)
       return {
         to: hub,

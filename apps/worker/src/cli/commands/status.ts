@@ -1,6 +1,5 @@
 import { isFinal } from "@iexec-ts/poco";
-import type { CodedError } from "@iexec-ts/service";
-import { CodedError as Coded } from "@iexec-ts/service";
+import { CodedError } from "@iexec-ts/service";
 import { freeMib } from "../../host-check.ts";
 import { type StakeLock, stakeLocks } from "../../wallet/locks.ts";
 import type { Context } from "../context.ts";
@@ -54,7 +53,7 @@ export async function status(context: Context): Promise<Report> {
   let problem: CodedError | undefined;
   const money = await withChain(context, local.journal, (chain) => moneyOf(chain, local)).catch((thrown: unknown) => {
     context.signal.throwIfAborted();
-    problem = Coded.from(thrown);
+    problem = CodedError.from(thrown);
     return undefined;
   });
   const free = await freeMib(settings.baseDir).catch(() => undefined);

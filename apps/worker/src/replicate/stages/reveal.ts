@@ -1,11 +1,13 @@
 import { HUB_ABI, revealVerdict } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { encodeFunctionData } from "viem";
+import { isConsensusDeep } from "../consensus-depth.ts";
 import { REVEAL_GAS } from "../gas-reserve.ts";
 import { alreadyDone, enter, type StageWork } from "./stage.ts";
 
 /**
- * Reveals our contribution if, and only if, the chain still wants it. Needs nothing but the journal and one node.
+ * Reveals our contribution if, and only if, the chain still wants it. Needs nothing but the journal and one node. Waits for the next block
+ * while the consensus has fewer confirmations than the operator asks for.
  *
  * SIDE EFFECTS: sends at most one transaction; records REVEALING, then REVEALED, REVEAL_FAILED, REVEAL_TIMEOUT or OUT_OF_GAS.
  * @source IexecPoco2.reveal
@@ -24,6 +26,10 @@ export const reveal: StageWork = async (replicate, ports, signal) => {
   }
   const verdict = revealVerdict(chain, worker, contribution.digest);
   if (task === undefined || !("can" in verdict)) return;
+  if (!(await isConsensusDeep(ports.hub, chain, ports.confirmations))) {
+    await ports.pool.waitForBlock(chain.block.number + 1n, signal);
+    return;
+  }
   ports.checkpoint("W11");
   enter(replicate, "REVEALING", ports);
   const outcome = await ports.queue.submit(

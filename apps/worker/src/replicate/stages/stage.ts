@@ -9,13 +9,18 @@ import type { Replicate } from "../replicate.ts";
 export type StageWork = (replicate: Replicate, ports: Ports, signal: AbortSignal) => Promise<void>;
 
 /** Records what the chain shows as done, with the status that announces it only where the table asks for it. */
-export function alreadyDone(replicate: Replicate, announced: ReplicateStatus, done: ReplicateStatus, ports: Ports): void {
+export function alreadyDone(
+  replicate: Pick<Replicate, "taskId">,
+  announced: ReplicateStatus,
+  done: ReplicateStatus,
+  ports: Pick<Ports, "journal">,
+): void {
   if (!canFollow(ports.journal.get(replicate.taskId).status, done)) enter(replicate, announced, ports);
   ports.journal.record(replicate.taskId, done);
 }
 
 /** Records the status that announces a stage, unless the replicate is in it already. */
-export function enter(replicate: Replicate, status: ReplicateStatus, ports: Ports): void {
+export function enter(replicate: Pick<Replicate, "taskId">, status: ReplicateStatus, ports: Pick<Ports, "journal">): void {
   const current = ports.journal.get(replicate.taskId).status;
   if (current !== status && canFollow(current, status)) ports.journal.record(replicate.taskId, status);
 }
