@@ -66,14 +66,17 @@ export async function serveWorker(
     if (state !== linkState) linkSince = new Date();
     linkState = state;
   };
+  const stopped = ({ code }: CodedError) => {
+    halted = code;
+  };
   worker.joined.then(
     () => {
       follow(worker.link?.state ?? "down");
       worker.link?.onState(follow);
     },
-    (thrown: unknown) => void (halted = CodedError.from(thrown).code),
+    (thrown: unknown) => stopped(CodedError.from(thrown)),
   );
-  worker.halted.then((error) => void (halted = error.code));
+  worker.halted.then(stopped);
 
   const server = await createHttpServer({
     name: "iexec-worker",

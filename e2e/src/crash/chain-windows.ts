@@ -107,7 +107,7 @@ export const CHAIN_WINDOWS: readonly Scenario<Lab>[] = [
     id: "W12-down-past-the-reveal-deadline",
     timeoutMs: LONG,
     run: (lab, signal) =>
-      ordeal(lab, signal, { crashAt: "W10", order: { category: lab.shortCategory } }, async (it) => {
+      ordeal(lab, signal, { crashAt: "W11", order: { category: lab.shortCategory } }, async (it) => {
         await it.killed();
         await lab.rig.chain.increaseTime(2 * PERIOD_S + 30);
         await it.until("the scheduler's REVEAL_TIMEOUT", async () =>

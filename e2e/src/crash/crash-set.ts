@@ -28,7 +28,7 @@ const WALLETS = SCENARIOS.length + 2;
  * | W09 | `W09` contribution signed; `W09` again, sent | the chain mines nothing meanwhile |
  * | W10 | `W10` contribution mined, not recorded | |
  * | W11 | `W11` consensus seen, reveal not signed | folder deleted, scheduler unreachable |
- * | W12 | `W10` | down past the reveal deadline |
+ * | W12 | `W11` | down past the reveal deadline |
  * | W13 | none | scheduler unreachable from the computation to the reveal |
  * | W14 | `W14` reveal signed; `W14` again, sent | then the gas price rises |
  * | W15 | `W11` | wallet emptied, later refilled |

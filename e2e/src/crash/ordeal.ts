@@ -73,17 +73,27 @@ export class Ordeal {
     return this.lab.rig.until(what, look, this.signal);
   }
 
+  /** Waits for something the worker does; fails at once when it ends instead. */
+  async #work<T>(what: string, look: () => T | undefined): Promise<T> {
+    return this.until(what, () => {
+      const { running } = this.worker;
+      const seen = look();
+      if (seen === undefined && !running) throw new Error(`the worker ended before ${what}: ${this.log.slice(-300)}`);
+      return seen;
+    });
+  }
+
   /** Waits until the journal has recorded `status`, `times` times. */
   async recorded(status: ReplicateStatus, times = 1): Promise<void> {
-    await this.until(`${status} in the journal`, () =>
+    await this.#work(`${status} in the journal`, () =>
       this.statuses.filter((each) => each === status).length >= times ? true : undefined,
     );
   }
 
   /** Waits until nothing is left to do and the scheduler knows it, stops the worker, and asks every oracle. */
   async ends(expected: Expected): Promise<string> {
-    await this.until("the end", () => this.replicate?.closedAt).catch(() => {
-      throw new Error(`the task never ended; the journal says ${this.statuses.join(" ")}`);
+    await this.#work("the end", () => this.replicate?.closedAt).catch((cause: unknown) => {
+      throw new Error(`the task never ended; the journal says ${this.statuses.join(" ")}`, { cause });
     });
     if (expected.told !== false) {
       const limit = AbortSignal.any([this.signal, AbortSignal.timeout(TELL_LIMIT_MS)]);

@@ -35,6 +35,10 @@ export class WorkerProcess {
     return this.#child?.pid;
   }
 
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   /** Exit code of the last run; null when a signal ended it. */
   get exited(): Promise<number | null> {
     return this.#exited;

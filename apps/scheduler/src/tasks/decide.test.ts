@@ -183,6 +183,17 @@ describe("reveal and upload", () => {
     expect(callsOf({ ...scene, time: FINAL })).toEqual(["claim"]);
   });
 
+  test("a worker that never reported its contribution gets it recorded before its REVEAL_TIMEOUT", () => {
+    const scene = {
+      onChain: revealing({ revealDeadline: chainTime(START + 300n) }),
+      replicates: [replicate(1, { status: "CONTRIBUTING" })],
+      contributions: won,
+      time: START + 300n,
+    };
+    expect(replicatesOf(scene)).toEqual([[wallet(1), "CONTRIBUTED"]]);
+    expect(replicatesOf({ ...scene, replicates: [replicate(1, { status: "CONTRIBUTED" })] })).toEqual([[wallet(1), "REVEAL_TIMEOUT"]]);
+  });
+
   test("a reopened task is offered again, and its rejected contributions count no more", () => {
     const scene = {
       task: task({ status: "REOPENING" as const, resultLink: "old" }),

@@ -1,6 +1,6 @@
 import { type ChainTask, type ChainTime, isOpen, sameHex, type TaskStatus } from "@iexec-ts/poco";
 import type { ReplicateRecord } from "../model.ts";
-import { isSettled } from "../replicates/classes.ts";
+import { isSettled, knowsContribution } from "../replicates/classes.ts";
 import { fillFromChain, markLost } from "./bookkeeping.ts";
 import { type Draft, plusMs, type Situation } from "./decision.ts";
 

@@ -1,17 +1,19 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { sqliteOutbox } from "@iexec-ts/chain";
 import { type Address, type Bytes32, lowerHex } from "@iexec-ts/poco";
-import { acquireLock, writeKeystore } from "@iexec-ts/service";
+import { acquireLock, systemClock, writeKeystore } from "@iexec-ts/service";
 import { type LocalChain, startLocalChain } from "@iexec-ts/testkit";
 import { keccak256, toHex } from "viem";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { rememberNetwork } from "../network-memory.ts";
 import { Journal } from "../replicate/journal.ts";
+import { runCli } from "./program.ts";
 
 const BIN = fileURLToPath(new URL("../bin.ts", import.meta.url));
 const RLC = 1_000_000_000n;
@@ -27,22 +29,47 @@ interface Ran {
   json(): Record<string, unknown>;
 }
 
-/** One command in a process of its own, without a terminal. */
-function run(args: readonly string[], env: Readonly<Record<string, string>> = {}, input = ""): Promise<Ran> {
+const answer = (code: number | null, out: string, err: string): Ran => ({
+  code,
+  out,
+  err,
+  json: () => z.record(z.string(), z.unknown()).parse(JSON.parse(out.trim().split("\n").at(-1) ?? "")),
+});
+
+const collect = (into: string[]) =>
+  new Writable({
+    write(chunk: Buffer, _, done) {
+      into.push(chunk.toString());
+      done();
+    },
+  });
+
+/** One command in this process, without a terminal. */
+async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}, input = ""): Promise<Ran> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCli(args, {
+    env: { XDG_CONFIG_HOME: folder, ...env },
+    streams: { stdin: Readable.from(input === "" ? [] : [input]), stdout: collect(out), stderr: collect(err) },
+    clock: systemClock,
+    signal: new AbortController().signal,
+  });
+  return answer(code, out.join(""), err.join(""));
+}
+
+/** One command as an operator's script runs it. */
+function spawned(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [BIN, ...args], {
-      env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "", ...env },
-      stdio: ["pipe", "pipe", "pipe"],
+      env: { PATH: process.env.PATH ?? "", XDG_CONFIG_HOME: folder, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+    const out: string[] = [];
+    const err: string[] = [];
+    child.stdout.pipe(collect(out));
+    child.stderr.pipe(collect(err));
     child.on("error", reject);
-    child.on("close", (code) =>
-      resolve({ code, out, err, json: () => z.record(z.string(), z.unknown()).parse(JSON.parse(out.trim().split("\n").at(-1) ?? "")) }),
-    );
-    child.stdin.end(input);
+    child.on("close", (code) => resolve(answer(code, out.join(""), err.join(""))));
   });
 }
 
@@ -99,16 +126,18 @@ describe("without a network", () => {
   });
 
   test("status and why-idle work on a machine that has nothing", async () => {
-    const bare = await run(["--json"], env());
+    const bare = await spawned(["--json"], env());
     expect(bare.code).toBe(0);
     expect(bare.json()).toMatchObject({ running: false, tasks: [] });
     const idle = await run(["why-idle", "--json"], env());
     expect(idle.code).toBe(3);
-    expect(idle.json()).toMatchObject({ reasons: [{ id: "no-wallet" }, { id: "not-running" }, { id: "scheduler-unreachable" }, { id: "chain-unreadable" }] });
+    expect(idle.json()).toMatchObject({
+      reasons: [{ id: "no-wallet" }, { id: "not-running" }, { id: "scheduler-unreachable" }, { id: "chain-unreadable" }],
+    });
   });
 
   test("a pipe gets no colour and no escape sequences", async () => {
-    const ran = await run(["status"], { ...env(), FORCE_COLOR: "1" });
+    const ran = await spawned(["status"], { ...env(), FORCE_COLOR: "1" });
     expect(ran.out).not.toContain("\u001b");
   });
 
@@ -133,7 +162,10 @@ describe("without a network", () => {
     const path = join(folder, "bundle.tar.gz");
     const log = join(folder, "worker.log");
     await writeFile(log, '{"msg":"x","password":"hunter2"}\nGET https://me:hunter2@node.example/\n');
-    const ran = await run(["support", "bundle", "--output", path, "--log", log, "--wallet-password-file", join(folder, "password"), "--json"], env());
+    const ran = await run(
+      ["support", "bundle", "--output", path, "--log", log, "--wallet-password-file", join(folder, "password"), "--json"],
+      env(),
+    );
     expect(ran.code).toBe(0);
     const text = await new Promise<string>((resolve) => {
       const tar = spawn("tar", ["-xzOf", path]);
@@ -167,11 +199,16 @@ describe.each([
     await writeKeystore(walletPath, toHex(key), PASSWORD, { n: LIGHT_SCRYPT });
     address = lowerHex(worker().address);
     const pool = await chain.createWorkerpool(chain.account(2), { description: "pool" });
-    const { mkdir } = await import("node:fs/promises");
     await mkdir(stateDir, { recursive: true });
     const journal = new Journal(join(stateDir, `${address}.sqlite`), address, () => new Date());
     sqliteOutbox(journal.db);
-    const network = { workerpool: lowerHex(pool), chainId: chain.chainId, hub: lowerHex(chain.hub), nodes: [chain.rpcUrl], resultProxy: "http://127.0.0.1:9" };
+    const network = {
+      workerpool: lowerHex(pool),
+      chainId: chain.chainId,
+      hub: lowerHex(chain.hub),
+      nodes: [chain.rpcUrl],
+      resultProxy: "http://127.0.0.1:9",
+    };
     rememberNetwork(journal.db, network);
     await play(pool);
     journal.shut();
@@ -190,15 +227,36 @@ describe.each([
       const [owner, scheduler, requester] = [chain.account(1), chain.account(2), chain.account(3)];
       const app = await chain.createApp(owner, { name: `app ${kind}`, image: "docker.io/library/alpine:3.20" });
       for (const account of [scheduler.address, requester.address, worker().address]) await chain.deposit(account, 1_000n * RLC);
-      const deal = await chain.buy({ app: { address: app, owner }, workerpool: { address: workerpool, owner: scheduler, price: 10n * RLC }, requester, volume: 2n });
+      const deal = await chain.buy({
+        app: { address: app, owner },
+        workerpool: { address: workerpool, owner: scheduler, price: 10n * RLC },
+        requester,
+        volume: 2n,
+      });
       for (const [offset, finish] of [
         [0n, true],
         [1n, false],
       ] as const) {
         const taskId = await chain.initializeTask(scheduler, deal.dealId, deal.botFirst + offset);
-        const authorization = await chain.authorize(scheduler, { dealId: deal.dealId, index: deal.botFirst + offset, worker: worker().address });
-        journal.open({ authorization: { ...authorization, workerWallet: address }, smsUrl: undefined, stake: 3n * RLC, finalDeadline: (await chain.now()) + 1_000n });
-        journal.registerContribution({ taskId, worker: address, digest: DIGEST, resultHash: DIGEST, resultSeal: DIGEST, callbackData: undefined });
+        const authorization = await chain.authorize(scheduler, {
+          dealId: deal.dealId,
+          index: deal.botFirst + offset,
+          worker: worker().address,
+        });
+        journal.open({
+          authorization: { ...authorization, workerWallet: address },
+          smsUrl: undefined,
+          stake: 3n * RLC,
+          finalDeadline: (await chain.now()) + 1_000n,
+        });
+        journal.registerContribution({
+          taskId,
+          worker: address,
+          digest: DIGEST,
+          resultHash: DIGEST,
+          resultSeal: DIGEST,
+          callbackData: undefined,
+        });
         await chain.contribute(worker(), authorization, DIGEST);
         if (!finish) continue;
         await chain.reveal(worker(), taskId, DIGEST);
@@ -212,16 +270,26 @@ describe.each([
   test("the balance names what locks the stake", async () => {
     const ran = await run(["wallet", "balance", "--json"], env);
     expect(ran.code, ran.err).toBe(0);
-    expect(ran.json()).toMatchObject({ wallet: address, lockedNano: `${3n * RLC}`, locks: [{ amountNano: `${3n * RLC}` }], lockedElsewhereNano: "0" });
+    expect(ran.json()).toMatchObject({
+      wallet: address,
+      lockedNano: `${3n * RLC}`,
+      locks: [{ amountNano: `${3n * RLC}` }],
+      lockedElsewhereNano: "0",
+    });
   });
 
   test("earnings and ledger reconcile to the nRLC", async () => {
     const earned = (await run(["earnings", "--by", "task", "--json"], env)).json();
-    const { worker: reward } = { worker: (10n * RLC * 99n) / 100n };
+    const reward = (10n * RLC * 99n) / 100n;
     expect(earned).toMatchObject({ ok: true, reconciled: true, total: { earnedNano: `${reward}`, seizedNano: "0", tasks: 1 } });
     const ledger = (await run(["ledger", "--json"], env)).json();
     expect(ledger).toMatchObject({ ok: true, reconciled: true, open: [{ lockedNano: `${3n * RLC}` }] });
-    expect(z.array(z.object({ kind: z.string() })).parse(ledger.entries).map((entry) => entry.kind)).toEqual(["deposit", "lock", "unlock", "reward", "lock"]);
+    expect(
+      z
+        .array(z.object({ kind: z.string() }))
+        .parse(ledger.entries)
+        .map((entry) => entry.kind),
+    ).toEqual(["deposit", "lock", "unlock", "reward", "lock"]);
     const { out } = await run(["earnings", "--csv"], env);
     expect(out.split("\n")[0]).toBe("day,earned_nrlc,seized_nrlc,net_nrlc,gas_wei,tasks");
   });
@@ -287,7 +355,9 @@ describe.each([
     const checks = z.array(z.object({ id: z.string(), verdict: z.string() })).parse(ran.json().checks);
     const verdict = (id: string) => checks.find((check) => check.id === id)?.verdict;
     expect(ran.code).toBe(3);
-    expect(["node", "wallet-file", "wallet-password", "journal", "nodes", "hub", "clock", "stake", "gas"].map(verdict)).toEqual(Array(9).fill("PASS"));
+    expect(["node", "wallet-file", "wallet-password", "journal", "nodes", "hub", "clock", "stake", "gas"].map(verdict)).toEqual(
+      Array(9).fill("PASS"),
+    );
     expect(verdict("scheduler")).toBe("FAIL");
     expect(verdict("version")).toBe("SKIP");
   });

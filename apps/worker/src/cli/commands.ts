@@ -31,17 +31,20 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     path: ["init"],
     summary: "set this machine up: pool, wallet, what to fund, config file",
-    options: [
-      ["--output <path>", "where to write the config file; by default the user's config folder"],
-      PASSWORD_OPTION,
+    options: [["--output <path>", "where to write the config file; by default the user's config folder"], PASSWORD_OPTION],
+    examples: [
+      "iexec-worker init",
+      "iexec-worker init --no-input --core-url https://pool.example --wallet-path w.json --output worker.json",
     ],
-    examples: ["iexec-worker init", "iexec-worker init --no-input --core-url https://pool.example --wallet-path w.json --output worker.json"],
     load: async () => (await import("./commands/init.ts")).init,
   },
   {
     path: ["doctor"],
     summary: "check everything a worker needs, with the fix for what is wrong",
-    options: [["--fix", "repair what can be repaired without asking: folders, the mode of the wallet file, firewall rules"], PASSWORD_OPTION],
+    options: [
+      ["--fix", "repair what can be repaired without asking: folders, the mode of the wallet file, firewall rules"],
+      PASSWORD_OPTION,
+    ],
     examples: ["iexec-worker doctor", "iexec-worker doctor --fix --json"],
     load: async () => (await import("./doctor/doctor.ts")).doctor,
   },
@@ -174,11 +177,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     path: ["earnings"],
     summary: "earned, seized and spent, from the chain's own events",
-    options: [
-      ["--by <what>", "task or day; day unless told"],
-      ["--csv", "comma separated values on standard output"],
-      RANGE_OPTION,
-    ],
+    options: [["--by <what>", "task or day; day unless told"], ["--csv", "comma separated values on standard output"], RANGE_OPTION],
     examples: ["iexec-worker earnings", "iexec-worker earnings --by task --csv > earnings.csv"],
     load: async () => (await import("./money/earnings.ts")).earnings,
   },

@@ -70,7 +70,11 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<Ex
       groups.set(noun, parent);
       parent.copyInheritedSettings(program);
     }
-    const command = parent.command(verb ?? noun, { hidden: spec.hidden === true }).description(spec.summary).exitOverride().copyInheritedSettings(program);
+    const command = parent
+      .command(verb ?? noun, { hidden: spec.hidden === true })
+      .description(spec.summary)
+      .exitOverride()
+      .copyInheritedSettings(program);
     addArguments(command, spec);
     command.action(async () => {
       const input: Input = { args: command.args, options: command.opts() };

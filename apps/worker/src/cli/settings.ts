@@ -1,21 +1,29 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { asText, type Config, defineConfig, loadConfig, Redacted, type Setting, setting, type Values } from "@iexec-ts/service";
+import { asText, type Config, defineConfig, loadConfig, Redacted, type Rule, type Setting, setting, type Values } from "@iexec-ts/service";
 import { workerConfig } from "../config.ts";
 
 /**
  * The worker's settings as the operator's commands need them: only a few commands ask for the password, and those ask the person when no
  * setting has it.
  */
+const settings = {
+  ...workerConfig.settings,
+  walletPassword: setting<string | undefined>({
+    ...workerConfig.settings.walletPassword,
+    secret: true,
+    schema: asText(1_024).optional(),
+  }),
+};
+
 const operatorConfig = defineConfig({
   name: workerConfig.name,
-  settings: {
-    ...workerConfig.settings,
-    walletPassword: setting<string | undefined>({ ...workerConfig.settings.walletPassword, secret: true, schema: asText(1_024).optional() }),
-  },
+  settings,
   rules: workerConfig.rules.map(
-    (rule) => (values) => rule({ ...values, walletPassword: values.walletPassword ?? new Redacted("not asked for") }),
+    (rule): Rule<typeof settings> =>
+      (values) =>
+        rule({ ...values, walletPassword: values.walletPassword ?? new Redacted("not asked for") }),
   ),
 });
 

@@ -57,8 +57,7 @@ async function move(context: Context, input: Input, movement: Movement): Promise
     if (dryRun) {
       return {
         data: { dryRun: true, wallet, ...plain(movement), gasWei: gas.toString() },
-        text: (style) =>
-          `${style.mark("note")} would ${sentence}, for about ${coins(gas, chain.symbol)} of gas; nothing was sent`,
+        text: (style) => `${style.mark("note")} would ${sentence}, for about ${coins(gas, chain.symbol)} of gas; nothing was sent`,
         next: [`the same command without --dry-run`],
       };
     }
@@ -123,9 +122,7 @@ async function balances({ hub }: ChainReader, wallet: Address): Promise<Before> 
 async function costOf({ pool }: ChainReader, wallet: Address, call: MoneyCall): Promise<bigint> {
   const [price, gas] = await Promise.all([
     pool.client.getGasPrice(),
-    pool.client
-      .estimateGas({ account: wallet, to: call.to, data: call.data, value: call.value ?? 0n })
-      .catch(() => call.gasFloor),
+    pool.client.estimateGas({ account: wallet, to: call.to, data: call.data, value: call.value ?? 0n }).catch(() => call.gasFloor),
   ]);
   return price * gas;
 }

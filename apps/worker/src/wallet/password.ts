@@ -1,4 +1,4 @@
-import { CodedError, Redacted, readKeystore, type Wallet } from "@iexec-ts/service";
+import { CodedError, type Redacted, readKeystore, type Wallet } from "@iexec-ts/service";
 import type { Context } from "../cli/context.ts";
 
 const FLAG = "--password-file PATH (or IEXEC_WORKER_WALLET_PASSWORD_FILE)";

@@ -22,8 +22,7 @@ export interface Sent {
   readonly gasPaid: bigint;
 }
 
-const underWay = ({ intent, state }: TxRecord): boolean =>
-  intent.id.startsWith(MONEY_PREFIX) && (state === "waiting" || state === "sent");
+const underWay = ({ intent, state }: TxRecord): boolean => intent.id.startsWith(MONEY_PREFIX) && (state === "waiting" || state === "sent");
 
 /**
  * Sends one movement of money through the worker's own durable line of transactions, with the worker's lock held meanwhile.

@@ -5,7 +5,7 @@ import type { Head, OutboxStore, RpcPool, TxOutcome, TxRecord, TxState } from ".
 import { readFeeMarket } from "../fees/fee-market.ts";
 import { type FeeMarket, type FeeOffer, type FeePolicy, offerFees, urgencyAt } from "../fees/fee-policy.ts";
 import { Listeners } from "../rpc/listeners.ts";
-import { type Entry, newestAttempt } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 
 export type Checkpoint = "tx-journalled" | "tx-broadcast" | "tx-mined";
 

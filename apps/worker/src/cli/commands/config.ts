@@ -1,4 +1,4 @@
-import { CodedError, loadConfig, type Explanation } from "@iexec-ts/service";
+import { CodedError, type Explanation, loadConfig } from "@iexec-ts/service";
 import { workerConfig } from "../../config.ts";
 import type { Context, Input } from "../context.ts";
 import { EXIT, type Json, type Report } from "../report.ts";
@@ -57,7 +57,10 @@ export async function configValidate({ settingsArgv, env }: Context): Promise<Re
     const { warnings } = loadConfig(workerConfig, { argv: settingsArgv, env, file: knownConfigFile(env) });
     return {
       data: { valid: true, warnings: [...warnings] },
-      text: (style) => [`${style.mark("ok")} the worker would start with these settings`, ...warnings.map((text) => `${style.mark("warn")} ${text}`)].join("\n"),
+      text: (style) =>
+        [`${style.mark("ok")} the worker would start with these settings`, ...warnings.map((text) => `${style.mark("warn")} ${text}`)].join(
+          "\n",
+        ),
       next: ["iexec-worker doctor"],
     };
   } catch (thrown) {

@@ -29,7 +29,12 @@ async function sizeOf(path: string, left = { entries: MAX_ENTRIES }): Promise<nu
     if (left.entries <= 0) break;
     left.entries -= 1;
     const inside = join(path, child.name);
-    sum += child.isDirectory() ? await sizeOf(inside, left) : await lstat(inside).then(({ size }) => size, () => 0);
+    sum += child.isDirectory()
+      ? await sizeOf(inside, left)
+      : await lstat(inside).then(
+          ({ size }) => size,
+          () => 0,
+        );
   }
   return sum;
 }
@@ -70,7 +75,9 @@ export async function disk(context: Context): Promise<Report> {
         free === undefined
           ? `${style.mark("note")} ${settings.baseDir} does not exist yet`
           : `${style.mark(enough ? "ok" : "warn")} ${bytes(free * 1_048_576)} free; no task is asked for below ${bytes(settings.minFreeMib * 1_048_576)}`,
-        ...(orphans.length === 0 ? [] : [`${style.mark("warn")} ${orphans.length} folders belong to no open task; the worker removes them at its next start`]),
+        ...(orphans.length === 0
+          ? []
+          : [`${style.mark("warn")} ${orphans.length} folders belong to no open task; the worker removes them at its next start`]),
       ].join("\n"),
     next: enough ? ["iexec-worker image list"] : ["iexec-worker image prune --dry-run"],
   };
@@ -92,7 +99,15 @@ export async function paths(context: Context): Promise<Report> {
   ];
   return {
     data: { paths: Object.fromEntries(rows) },
-    text: (style) => table([{ title: "WHAT", value: ([what]) => what }, { title: "WHERE", value: ([, where]) => where }], rows, style),
+    text: (style) =>
+      table(
+        [
+          { title: "WHAT", value: ([what]) => what },
+          { title: "WHERE", value: ([, where]) => where },
+        ],
+        rows,
+        style,
+      ),
     next: ["iexec-worker disk"],
   };
 }

@@ -11,7 +11,6 @@ import { EXIT, type Report } from "../report.ts";
 import { defaultConfigPath, loadOperatorConfig, SETTINGS } from "../settings.ts";
 import { coins, rlc } from "../view/amounts.ts";
 
-const NONE: Input = { args: [], options: {} };
 
 interface Step {
   readonly level: "ok" | "warn" | "bad" | "note";
@@ -38,10 +37,22 @@ export async function init(context: Context, input: Input): Promise<Report> {
   await writeConfig(path, values);
   const ready = steps.every(({ level }) => level !== "bad");
   return {
-    data: { config: path, wallet: wallet ?? null, workerpool: pool ?? null, ready, settings: values, steps: steps.map((step) => ({ ...step })) },
-    text: (style) => [...steps.map(({ level, text }) => `${style.mark(level)} ${text}`), `${style.mark("ok")} wrote ${style.strong(path)}`].join("\n"),
+    data: {
+      config: path,
+      wallet: wallet ?? null,
+      workerpool: pool ?? null,
+      ready,
+      settings: values,
+      steps: steps.map((step) => ({ ...step })),
+    },
+    text: (style) =>
+      [...steps.map(({ level, text }) => `${style.mark(level)} ${text}`), `${style.mark("ok")} wrote ${style.strong(path)}`].join("\n"),
     exit: ready ? EXIT.ok : EXIT.operator,
-    next: [...(ready ? [] : ["iexec-worker wallet balance"]), `iexec-worker doctor --config ${path}`, `iexec-worker start --config ${path}`],
+    next: [
+      ...(ready ? [] : ["iexec-worker wallet balance"]),
+      `iexec-worker doctor --config ${path}`,
+      `iexec-worker start --config ${path}`,
+    ],
   };
 }
 
@@ -66,10 +77,16 @@ async function checkPool(context: Context, steps: Step[]): Promise<string | unde
   const named = lowerHex(configuration.workerPoolAddress);
   const expected = context.settings.poolAddress;
   if (expected !== undefined && !sameHex(expected, named)) throw new CodedError("WRK-1004", { url, named, expected });
-  steps.push({ level: "ok", text: `scheduler ${url} answers: version ${version}, ${dialect} dialect, chain ${chain?.chainId ?? "not said"}` });
+  steps.push({
+    level: "ok",
+    text: `scheduler ${url} answers: version ${version}, ${dialect} dialect, chain ${chain?.chainId ?? "not said"}`,
+  });
   const required = configuration.requiredWorkerVersion;
   if (required !== "" && required !== announcedVersion(context.settings))
-    steps.push({ level: "bad", text: `the pool requires worker version ${required}; set IEXEC_WORKER_ANNOUNCE_VERSION if its operator agrees` });
+    steps.push({
+      level: "bad",
+      text: `the pool requires worker version ${required}; set IEXEC_WORKER_ANNOUNCE_VERSION if its operator agrees`,
+    });
   if (expected === undefined && context.prompt.available) {
     const typed = await context.prompt.ask(`It speaks for workerpool ${named}. Is that yours? Type yes:`, "--pool-address");
     if (typed !== "yes") throw new CodedError("WRK-2004", { what: "the workerpool was not confirmed" });
@@ -108,7 +125,10 @@ async function checkFunds(context: Context, wallet: `0x${string}`, steps: Step[]
       steps.push(
         account.stake > 0n
           ? { level: "ok", text: `${rlc(account.stake)} of free stake` }
-          : { level: "warn", text: `no stake yet: send RLC to ${wallet} (${rlc(inWallet)} there), then iexec-worker wallet deposit AMOUNT` },
+          : {
+              level: "warn",
+              text: `no stake yet: send RLC to ${wallet} (${rlc(inWallet)} there), then iexec-worker wallet deposit AMOUNT`,
+            },
       );
     });
   } catch (thrown) {

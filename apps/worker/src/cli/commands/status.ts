@@ -59,7 +59,16 @@ export async function status(context: Context): Promise<Report> {
   const free = await freeMib(settings.baseDir).catch(() => undefined);
   const now = clock.now();
   const open = (local.journal?.replicates ?? []).filter(({ closedAt }) => closedAt === undefined);
-  const needs = needsOf({ local, settings, freeMib: free, locks: money?.locks ?? [], native: money?.native, stake: money?.free, problem, now });
+  const needs = needsOf({
+    local,
+    settings,
+    freeMib: free,
+    locks: money?.locks ?? [],
+    native: money?.native,
+    stake: money?.free,
+    problem,
+    now,
+  });
   const page = local.running.kind === "running" ? local.running.page : undefined;
   const running = local.running.kind === "running";
   return {
@@ -81,7 +90,12 @@ export async function status(context: Context): Promise<Report> {
               score: money.standing.score.toString(),
               weight: money.standing.weight.toString(),
             },
-      tasks: open.map(({ taskId, status: state, updatedAt, stake }) => ({ taskId, status: state, since: exact(updatedAt), stakeNano: stake.toString() })),
+      tasks: open.map(({ taskId, status: state, updatedAt, stake }) => ({
+        taskId,
+        status: state,
+        since: exact(updatedAt),
+        stakeNano: stake.toString(),
+      })),
       needs: needs.map((need) => ({ level: need.level, text: need.text, command: need.command ?? null })),
     },
     text: (style) => {
@@ -89,9 +103,12 @@ export async function status(context: Context): Promise<Report> {
       const up = page === undefined ? "" : `  up ${span(now.getTime() - page.startedAt.getTime())}`;
       const head = `${style.strong(settings.name)}  v${page?.version ?? "?"}  ${style.strong(state)}${up}`;
       const pool = money === undefined ? "" : `   pool ${shorten(money.workerpool, 14)}  chain ${money.chainId}`;
-      return [head + pool, ...panels(style, { local, money, open: open.length, now }), ...taskTable(style, local, money, now), ...needLines(style, needs)].join(
-        "\n",
-      );
+      return [
+        head + pool,
+        ...panels(style, { local, money, open: open.length, now }),
+        ...taskTable(style, local, money, now),
+        ...needLines(style, needs),
+      ].join("\n");
     },
     next: open.length === 0 ? ["iexec-worker why-idle"] : ["iexec-worker task show TASK"],
     exit: EXIT.ok,
@@ -111,7 +128,8 @@ function panels(
     lines.push(
       `${style.mark(link[page.link])} scheduler ${words[page.link]} ${span(now.getTime() - page.linkSince.getTime())}   ${style.mark("ok")} ${page.slotsInUse} of ${page.slots} slots busy   ${style.mark(open > 0 ? "ok" : "note")} ${open} tasks open`,
     );
-  } else if (running.kind === "running") lines.push(`${style.mark("warn")} it runs (${running.holder}), but its page does not answer   ${open} tasks open`);
+  } else if (running.kind === "running")
+    lines.push(`${style.mark("warn")} it runs (${running.holder}), but its page does not answer   ${open} tasks open`);
   else lines.push(`${style.mark(open > 0 ? "bad" : "note")} no worker runs with this wallet   ${open} tasks open`);
   if (money !== undefined) {
     const reveal = money.locks.filter(({ revealBefore, revealed }) => revealBefore !== undefined && !revealed);
@@ -143,7 +161,9 @@ function taskTable(style: Style, { journal }: LocalFacts, money: Money | undefin
           value: ({ taskId, status: state, finalDeadline }) => {
             if (isFinal(state)) return "-";
             const reveal = lockOf(taskId)?.revealBefore;
-            return reveal === undefined ? `final ${relative(new Date(Number(finalDeadline) * 1_000), now)}` : `reveal ${relative(reveal, now)}`;
+            return reveal === undefined
+              ? `final ${relative(new Date(Number(finalDeadline) * 1_000), now)}`
+              : `reveal ${relative(reveal, now)}`;
           },
         },
         { title: "STAKE", value: ({ stake }) => rlc(stake), align: "right" },
@@ -159,6 +179,9 @@ function needLines(style: Style, needs: readonly Need[]): readonly string[] {
   return [
     "",
     style.strong(`Needs you (${needs.length})`),
-    ...needs.flatMap(({ level, text, command }) => [`${style.mark(level)} ${text}`, ...(command === undefined ? [] : [`   -> ${command}`])]),
+    ...needs.flatMap(({ level, text, command }) => [
+      `${style.mark(level)} ${text}`,
+      ...(command === undefined ? [] : [`   -> ${command}`]),
+    ]),
   ];
 }

@@ -5,13 +5,13 @@ import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { CodedError } from "@iexec-ts/service";
 import { VERSION } from "../../version.ts";
-import { doctor } from "../doctor/doctor.ts";
 import { type Context, type Input, textOption } from "../context.ts";
+import { doctor } from "../doctor/doctor.ts";
 import { localFacts } from "../facts/local-facts.ts";
 import type { Json, Report } from "../report.ts";
 import { bytes } from "../view/bytes.ts";
+import { tarEnd, tarEntry } from "../view/tar.ts";
 import { exact } from "../view/time.ts";
-import { tarEntry, tarEnd } from "../view/tar.ts";
 import { configExplain } from "./config.ts";
 import { status } from "./status.ts";
 import { taskList } from "./task.ts";
@@ -56,7 +56,17 @@ export async function supportBundle(context: Context, input: Input): Promise<Rep
   const none: Input = { args: [], options: {} };
   context.tell("Looking at everything once...");
   const parts: (readonly [string, string])[] = [
-    ["about.json", asText({ version: VERSION, node: process.version, os: `${type()} ${release()} ${arch()}`, cpus: availableParallelism(), memory: totalmem(), at: exact(context.clock.now()) })],
+    [
+      "about.json",
+      asText({
+        version: VERSION,
+        node: process.version,
+        os: `${type()} ${release()} ${arch()}`,
+        cpus: availableParallelism(),
+        memory: totalmem(),
+        at: exact(context.clock.now()),
+      }),
+    ],
     ["settings.json", asText(await part(() => configExplain(context, none)))],
     ["doctor.json", asText(await part(() => doctor(context, none)))],
     ["status.json", asText(await part(() => status(context)))],
@@ -83,7 +93,9 @@ async function histories(context: Context): Promise<Json> {
   const { journal } = await localFacts(context);
   return (journal?.replicates ?? []).slice(-200).map(({ taskId }) => ({
     taskId,
-    history: (journal?.history(taskId) ?? []).map(({ status: name, cause, at }): Json => ({ status: name, cause: cause ?? null, at: exact(at) })),
+    history: (journal?.history(taskId) ?? []).map(
+      ({ status: name, cause, at }): Json => ({ status: name, cause: cause ?? null, at: exact(at) }),
+    ),
   }));
 }
 
@@ -93,7 +105,12 @@ async function tailOf(path: string): Promise<string> {
   try {
     const { size } = await file.stat();
     let text = "";
-    for await (const chunk of createReadStream("", { fd: file.fd, autoClose: false, encoding: "utf8", start: Math.max(size - MAX_LOG_BYTES, 0) }))
+    for await (const chunk of createReadStream("", {
+      fd: file.fd,
+      autoClose: false,
+      encoding: "utf8",
+      start: Math.max(size - MAX_LOG_BYTES, 0),
+    }))
       text += String(chunk);
     return text;
   } finally {

@@ -90,12 +90,14 @@ export async function taskShow(context: Context, input: Input): Promise<Report> 
       failure: replicate.failure ?? null,
       resultLink: replicate.resultLink ?? null,
       history: history.map((change): Json => ({ status: change.status, cause: change.cause ?? null, at: exact(change.at) })),
-      transactions: transactions.map((record): Json => ({
-        id: record.intent.id,
-        state: record.state,
-        hash: record.minedHash ?? null,
-        attempts: record.attempts.length,
-      })),
+      transactions: transactions.map(
+        (record): Json => ({
+          id: record.intent.id,
+          state: record.state,
+          hash: record.minedHash ?? null,
+          attempts: record.attempts.length,
+        }),
+      ),
     },
     text: (style) => {
       const lines = [
@@ -153,7 +155,10 @@ export async function taskLogs(context: Context, input: Input): Promise<Report> 
       if (logs === undefined) return style.plain ? "" : `Nothing captured: the app has not ended (status ${status}).`;
       const text = (stream: string) => printable(stream.replace(/\n$/, ""));
       if (style.plain) return text(logs.stdout);
-      const part = (title: string, stream: string) => [style.strong(`--- ${title} (what a stranger's app wrote)`), text(stream) || style.faint("(empty)")];
+      const part = (title: string, stream: string) => [
+        style.strong(`--- ${title} (what a stranger's app wrote)`),
+        text(stream) || style.faint("(empty)"),
+      ];
       return [...part("stdout", logs.stdout), ...part("stderr", logs.stderr), style.faint(`--- exit code ${exitCode ?? "?"}`)].join("\n");
     },
     next: [`iexec-worker task show ${taskId.slice(0, 12)}`],

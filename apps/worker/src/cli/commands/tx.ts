@@ -67,7 +67,8 @@ export async function txList(context: Context, input: Input): Promise<Report> {
             shown,
             style,
           ),
-    next: shown[0] === undefined ? ["iexec-worker status"] : [`iexec-worker tx show ${shown[0].minedHash?.slice(0, 12) ?? shown[0].intent.id}`],
+    next:
+      shown[0] === undefined ? ["iexec-worker status"] : [`iexec-worker tx show ${shown[0].minedHash?.slice(0, 12) ?? shown[0].intent.id}`],
   };
 }
 

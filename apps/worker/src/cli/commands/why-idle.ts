@@ -10,7 +10,8 @@ export async function whyIdle(context: Context): Promise<Report> {
   const reasons = idleReasons(facts);
   const now = context.clock.now();
   const [top] = reasons;
-  const since = (reason: IdleReason): string => (reason.since === undefined ? "" : `, since ${relative(reason.since, now).replace(" ago", "")}`);
+  const since = (reason: IdleReason): string =>
+    reason.since === undefined ? "" : `, since ${relative(reason.since, now).replace(" ago", "")}`;
   return {
     data: {
       idle: facts.openTasks === 0,
@@ -29,7 +30,8 @@ export async function whyIdle(context: Context): Promise<Report> {
     text: (style) => {
       if (top === undefined) return `${style.mark("ok")} ${style.strong("Not idle")}: ${facts.openTasks} tasks are open.`;
       const blocking = reasons.filter(({ blocks }) => blocks);
-      const verdict = blocking.length > 0 ? `Idle because ${top.text}` : facts.openTasks > 0 ? `Working; ${top.text}` : `Ready and waiting: ${top.text}`;
+      const verdict =
+        blocking.length > 0 ? `Idle because ${top.text}` : facts.openTasks > 0 ? `Working; ${top.text}` : `Ready and waiting: ${top.text}`;
       return [
         style.strong(verdict),
         "",

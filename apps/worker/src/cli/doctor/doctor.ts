@@ -20,7 +20,9 @@ export async function runChecks(checks: readonly Check[], context: Context, stat
   const lines: Line[] = [];
   for (const { id, title, after = [], run } of checks) {
     context.signal.throwIfAborted();
-    const blocker = after.find((needed) => lines.some((line) => line.id === needed && (line.verdict === "FAIL" || (line.verdict === "SKIP" && needed !== "wallet-password"))));
+    const blocker = after.find((needed) =>
+      lines.some((line) => line.id === needed && (line.verdict === "FAIL" || (line.verdict === "SKIP" && needed !== "wallet-password"))),
+    );
     context.tell(`  checking ${title}...`);
     const outcome = blocker === undefined ? await run(context, state).catch(asOutcome) : skip(`after ${blocker} is right`);
     lines.push({ id, title, ...outcome });
@@ -44,7 +46,9 @@ export async function doctor(context: Context, input: Input): Promise<Report> {
       healthy: failures.length === 0,
       failed: failures.length,
       warned: warnings.length,
-      checks: lines.map((line): Json => ({ id: line.id, verdict: line.verdict, seen: line.seen, cause: line.cause ?? null, fix: line.fix ?? null })),
+      checks: lines.map(
+        (line): Json => ({ id: line.id, verdict: line.verdict, seen: line.seen, cause: line.cause ?? null, fix: line.fix ?? null }),
+      ),
     },
     text: (style) =>
       [

@@ -67,7 +67,11 @@ export const HOST_CHECKS: readonly Check[] = [
         if (repair) await mkdir(path, { recursive: true, mode: 0o755 }).catch(() => undefined);
         const at = await existing(path);
         if (!(await isWritable(at)))
-          return failed(`${path} is not writable`, `sudo mkdir -p ${path} && sudo chown $(id -u) ${path}, or set ${name}`, "journal and tasks' files live there (WRK-1006)");
+          return failed(
+            `${path} is not writable`,
+            `sudo mkdir -p ${path} && sudo chown $(id -u) ${path}, or set ${name}`,
+            "journal and tasks' files live there (WRK-1006)",
+          );
       }
       return pass(folders.map(([, path]) => path).join(", "));
     },
@@ -79,7 +83,9 @@ export const HOST_CHECKS: readonly Check[] = [
     async run({ settings }) {
       const free = await freeMib(await existing(settings.baseDir));
       const seen = `${bytes(free * MIB)} free, ${bytes(settings.minFreeMib * MIB)} needed to ask for tasks`;
-      return free >= settings.minFreeMib ? pass(seen) : failed(seen, "iexec-worker image prune, or set IEXEC_WORKER_BASE_DIR to a larger disk (WRK-1003)");
+      return free >= settings.minFreeMib
+        ? pass(seen)
+        : failed(seen, "iexec-worker image prune, or set IEXEC_WORKER_BASE_DIR to a larger disk (WRK-1003)");
     },
   },
   {
@@ -87,13 +93,15 @@ export const HOST_CHECKS: readonly Check[] = [
     title: "wallet file",
     async run({ settings }, { local, repair }) {
       const { walletProblem: problem } = local;
-      if (problem !== undefined) return failed(`${problem.code} ${problem.message}`, problem.code === "SVC-1303" ? "iexec-worker wallet create" : problem.fix);
+      if (problem !== undefined)
+        return failed(`${problem.code} ${problem.message}`, problem.code === "SVC-1303" ? "iexec-worker wallet create" : problem.fix);
       let mode = await modeOf(settings.walletPath);
       if (mode !== undefined && !mode.endsWith("00") && repair) {
         await chmod(settings.walletPath, 0o600).catch(() => undefined);
         mode = await modeOf(settings.walletPath);
       }
-      if (mode?.endsWith("00") !== true) return warn(`mode ${mode}: others can read it`, `chmod 600 ${settings.walletPath} (or doctor --fix)`);
+      if (mode?.endsWith("00") !== true)
+        return warn(`mode ${mode}: others can read it`, `chmod 600 ${settings.walletPath} (or doctor --fix)`);
       return pass(`${local.wallet ?? settings.walletPath}, mode ${mode}`);
     },
   },
@@ -106,7 +114,9 @@ export const HOST_CHECKS: readonly Check[] = [
         return skip("no password in the settings; `start` needs IEXEC_WORKER_WALLET_PASSWORD_FILE");
       try {
         const { address } = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
-        return local.wallet === undefined || local.wallet === address ? pass("opens the wallet") : failed(`opens ${address}`, "check the wallet file");
+        return local.wallet === undefined || local.wallet === address
+          ? pass("opens the wallet")
+          : failed(`opens ${address}`, "check the wallet file");
       } catch (thrown) {
         const error = CodedError.from(thrown);
         return failed(`${error.code} ${error.message}`, error.fix);
@@ -121,7 +131,10 @@ export const HOST_CHECKS: readonly Check[] = [
       const open = (local.journal?.replicates ?? []).filter(({ closedAt }) => closedAt === undefined).length;
       const mine = local.journal === undefined ? "none yet" : `${local.journal.replicates.length} tasks, ${open} open`;
       if (local.journal === undefined && others.length > 0)
-        return warn(`${mine}, but one of ${others.join(", ")} is there`, "if that was this worker's wallet, start with it until its reveals are done (WRK-1302)");
+        return warn(
+          `${mine}, but one of ${others.join(", ")} is there`,
+          "if that was this worker's wallet, start with it until its reveals are done (WRK-1302)",
+        );
       return pass(mine);
     },
   },
@@ -148,7 +161,11 @@ export const HOST_CHECKS: readonly Check[] = [
       const { ignoredLimits } = await withSandbox(context, (sandbox) => sandbox.inspectEngine(signal));
       return ignoredLimits.length === 0
         ? pass("memory, CPU and process limits are honoured")
-        : failed(`the engine ignores: ${ignoredLimits.join("; ")}`, "enable these cgroup controllers for the engine, then restart it", "an app could take more than its share");
+        : failed(
+            `the engine ignores: ${ignoredLimits.join("; ")}`,
+            "enable these cgroup controllers for the engine, then restart it",
+            "an app could take more than its share",
+          );
     },
   },
   {
@@ -162,7 +179,11 @@ export const HOST_CHECKS: readonly Check[] = [
       const guarded = await withSandbox(context, (sandbox) => sandbox.guardEgress(signal)).catch(() => false);
       return guarded
         ? pass("apps reach the internet, never this host or its neighbours")
-        : warn("the firewall rules could not be written", "run as root, or set IEXEC_WORKER_TASK_NETWORK=none", "apps could reach private networks of this host");
+        : warn(
+            "the firewall rules could not be written",
+            "run as root, or set IEXEC_WORKER_TASK_NETWORK=none",
+            "apps could reach private networks of this host",
+          );
     },
   },
   {

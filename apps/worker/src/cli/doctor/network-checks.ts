@@ -52,7 +52,11 @@ async function look(url: string, chainId: number, hub: `0x${string}`, signal: Ab
   }
 }
 
-const onChain = async (context: Context, state: DoctorState, work: (facts: { hub: Hub; pool: RpcPool; symbol: string; workerpool: `0x${string}` }) => Promise<Outcome>) =>
+const onChain = async (
+  context: Context,
+  state: DoctorState,
+  work: (facts: { hub: Hub; pool: RpcPool; symbol: string; workerpool: `0x${string}` }) => Promise<Outcome>,
+) =>
   withChain(context, state.local.journal, ({ hub, pool, symbol, network }) => work({ hub, pool, symbol, workerpool: network.workerpool }));
 
 export const NETWORK_CHECKS: readonly Check[] = [
@@ -67,7 +71,10 @@ export const NETWORK_CHECKS: readonly Check[] = [
       } catch (thrown) {
         context.signal.throwIfAborted();
         const error = CodedError.from(thrown);
-        return failed(`${url}: ${error.message} (${error.code})`, "check IEXEC_CORE_URL, or IEXEC_CORE_HOST, IEXEC_CORE_PORT and IEXEC_CORE_PROTOCOL");
+        return failed(
+          `${url}: ${error.message} (${error.code})`,
+          "check IEXEC_CORE_URL, or IEXEC_CORE_HOST, IEXEC_CORE_PORT and IEXEC_CORE_PROTOCOL",
+        );
       }
     },
   },
@@ -80,7 +87,9 @@ export const NETWORK_CHECKS: readonly Check[] = [
       const named = lowerHex(configuration.workerPoolAddress);
       const expected = context.settings.poolAddress;
       if (expected === undefined) return warn(`${named}, the scheduler's own word`, `set POOL_ADDRESS=${named} once you know it is yours`);
-      return sameHex(expected, named) ? pass(named) : failed(`the scheduler names ${named}, POOL_ADDRESS says ${expected}`, "correct one of them (WRK-1004)");
+      return sameHex(expected, named)
+        ? pass(named)
+        : failed(`the scheduler names ${named}, POOL_ADDRESS says ${expected}`, "correct one of them (WRK-1004)");
     },
   },
   {
@@ -92,7 +101,10 @@ export const NETWORK_CHECKS: readonly Check[] = [
       const required = configuration.requiredWorkerVersion;
       const ours = announcedVersion(context.settings);
       if (required === "" || required === ours) return pass(required === "" ? "the pool takes every version" : ours);
-      return failed(`the pool requires ${required}, this worker announces ${ours}`, `set IEXEC_WORKER_ANNOUNCE_VERSION=${required} if the pool's operator agrees`);
+      return failed(
+        `the pool requires ${required}, this worker announces ${ours}`,
+        `set IEXEC_WORKER_ANNOUNCE_VERSION=${required} if the pool's operator agrees`,
+      );
     },
   },
   {
@@ -103,7 +115,9 @@ export const NETWORK_CHECKS: readonly Check[] = [
       const { settings, signal } = context;
       if (local.running.kind === "running") {
         const link = local.running.page?.link;
-        return link === undefined || link === "down" ? warn("the worker runs without a link", "iexec-worker why-idle") : pass(`the running worker's link is ${link}`);
+        return link === undefined || link === "down"
+          ? warn("the worker runs without a link", "iexec-worker why-idle")
+          : pass(`the running worker's link is ${link}`);
       }
       if (settings.walletPassword === undefined) return skip("needs the wallet's password");
       const { privateKey } = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
@@ -122,7 +136,11 @@ export const NETWORK_CHECKS: readonly Check[] = [
         return pass("this wallet may log in");
       } catch (thrown) {
         signal.throwIfAborted();
-        if (hasCode(thrown, "WIR-1101")) return failed("this wallet is not on the pool's list", "ask the pool's operator to add the address of `iexec-worker wallet show`");
+        if (hasCode(thrown, "WIR-1101"))
+          return failed(
+            "this wallet is not on the pool's list",
+            "ask the pool's operator to add the address of `iexec-worker wallet show`",
+          );
         return fromError(thrown);
       }
     },
@@ -136,7 +154,9 @@ export const NETWORK_CHECKS: readonly Check[] = [
       const best = nodes.reduce((most, { height = 0n }) => (height > most ? height : most), 0n);
       const text = nodes
         .map(({ url, height, latencyMs, problem }) =>
-          height === undefined ? `${url}: ${problem}` : `${url}: block ${height}, ${best - height} behind${latencyMs === undefined ? "" : `, ${Math.round(latencyMs)} ms`}`,
+          height === undefined
+            ? `${url}: ${problem}`
+            : `${url}: block ${height}, ${best - height} behind${latencyMs === undefined ? "" : `, ${Math.round(latencyMs)} ms`}`,
         )
         .join("; ");
       const good = nodes.filter(({ height }) => height !== undefined && best - height <= MAX_LAG_BLOCKS);
@@ -153,8 +173,13 @@ export const NETWORK_CHECKS: readonly Check[] = [
       onChain(context, state, async ({ hub, pool, workerpool }) => {
         const record = await (await createHub(pool, hub.configuration.address)).workerpool(workerpool);
         return record === undefined
-          ? failed(`workerpool ${workerpool} is not registered on chain ${pool.chainId}`, "check POOL_ADDRESS and the node's chain (WRK-1005)")
-          : pass(`hub ${hub.configuration.address}, workerpool "${record.description.slice(0, 40)}", stake ${record.workerStakeRatio}% of its price`);
+          ? failed(
+              `workerpool ${workerpool} is not registered on chain ${pool.chainId}`,
+              "check POOL_ADDRESS and the node's chain (WRK-1005)",
+            )
+          : pass(
+              `hub ${hub.configuration.address}, workerpool "${record.description.slice(0, 40)}", stake ${record.workerStakeRatio}% of its price`,
+            );
       }),
   },
   {
@@ -165,7 +190,11 @@ export const NETWORK_CHECKS: readonly Check[] = [
       onChain(context, state, async ({ pool }) => {
         const ahead = Number(pool.head().timestamp) * 1_000 - context.clock.now().getTime();
         if (ahead > MAX_CLOCK_SKEW_MS)
-          return failed(`the newest block is ${span(ahead)} in the future of this clock`, "set this machine's clock: sudo timedatectl set-ntp true", "log times and deadlines of containers would be wrong");
+          return failed(
+            `the newest block is ${span(ahead)} in the future of this clock`,
+            "set this machine's clock: sudo timedatectl set-ntp true",
+            "log times and deadlines of containers would be wrong",
+          );
         if (-ahead > OLD_HEAD_MS) return pass(`the newest block is ${span(-ahead)} old: either the chain is quiet or this clock is ahead`);
         return pass(`within ${span(Math.abs(ahead))} of the newest block`);
       }),
@@ -180,10 +209,14 @@ export const NETWORK_CHECKS: readonly Check[] = [
         if (wallet === undefined) return skip("no wallet");
         const { stake, locked } = await hub.account(wallet);
         const promised = promisedStake(journal);
-        const needed = (journal?.replicates ?? []).slice(-5).reduce((most, replicate) => (replicate.stake > most ? replicate.stake : most), 0n);
+        const needed = (journal?.replicates ?? [])
+          .slice(-5)
+          .reduce((most, replicate) => (replicate.stake > most ? replicate.stake : most), 0n);
         const seen = `${rlc(stake)} free, ${rlc(locked)} locked`;
-        if (needed > 0n && stake - promised < needed) return failed(`${seen}; the last tasks took ${rlc(needed)} each`, "iexec-worker wallet deposit AMOUNT");
-        if (needed === 0n && stake === 0n) return warn(seen, "iexec-worker wallet deposit AMOUNT", "only pools without stake give tasks to such a worker");
+        if (needed > 0n && stake - promised < needed)
+          return failed(`${seen}; the last tasks took ${rlc(needed)} each`, "iexec-worker wallet deposit AMOUNT");
+        if (needed === 0n && stake === 0n)
+          return warn(seen, "iexec-worker wallet deposit AMOUNT", "only pools without stake give tasks to such a worker");
         return pass(seen);
       }),
   },
@@ -201,7 +234,8 @@ export const NETWORK_CHECKS: readonly Check[] = [
         const cap = context.settings.gasPriceCap;
         if (price === 0n) return pass("gas is free on this chain");
         const seen = `${coins(balance, symbol)}, ${balance / cost} tasks at ${gwei(price)}`;
-        if (price > cap) return warn(`${gwei(price)} now, above the cap of ${gwei(cap)}: transactions wait`, "raise IEXEC_GAS_PRICE_CAP, or wait");
+        if (price > cap)
+          return warn(`${gwei(price)} now, above the cap of ${gwei(cap)}: transactions wait`, "raise IEXEC_GAS_PRICE_CAP, or wait");
         return balance < cost ? failed(seen, `send ${symbol} to ${wallet}`) : pass(seen);
       }),
   },

@@ -56,7 +56,7 @@ export async function networkFacts(context: Context, journal: JournalFacts | und
   };
 }
 
-const SYMBOLS: Readonly<Record<number, string>> = { 134: "xRLC", 65_535: "xRLC" };
+const SYMBOLS: Readonly<Record<number, string>> = { 134: "xRLC", 65535: "xRLC" };
 export const coinSymbol = (chainId: number): string => SYMBOLS[chainId] ?? "ETH";
 
 /** Runs `work` with open nodes. Errors: WRK-2009, CHN-…. SIDE EFFECTS: asks the nodes. */

@@ -6,7 +6,13 @@ export interface IdleFacts {
   readonly wallet: { readonly problem: string | undefined };
   readonly running: { readonly yes: boolean; readonly holder: string | undefined };
   readonly page:
-    | { readonly link: "up" | "degraded" | "down"; readonly linkSince: Date; readonly halted: string | undefined; readonly slots: number; readonly slotsInUse: number }
+    | {
+        readonly link: "up" | "degraded" | "down";
+        readonly linkSince: Date;
+        readonly halted: string | undefined;
+        readonly slots: number;
+        readonly slotsInUse: number;
+      }
     | undefined;
   readonly scheduler: { readonly url: string; readonly problem: string | undefined; readonly required: string; readonly announced: string };
   readonly disk: { readonly freeMib: number | undefined; readonly neededMib: number; readonly path: string };
@@ -43,43 +49,63 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
     reasons.push({ id, blocks: true, text, evidence, ...more });
   const { wallet, running, page, scheduler, disk, chain, lastTask } = facts;
 
-  if (wallet.problem !== undefined) add("no-wallet", "there is no usable wallet", wallet.problem, { command: "iexec-worker wallet create" });
+  if (wallet.problem !== undefined)
+    add("no-wallet", "there is no usable wallet", wallet.problem, { command: "iexec-worker wallet create" });
   if (!running.yes)
     add("not-running", "the worker is not running", "nobody holds the lock of this wallet, and no page answers", {
       command: "iexec-worker start",
       ...(lastTask === undefined ? {} : { since: lastTask.at }),
     });
-  if (page?.halted !== undefined) add("halted", "the worker takes no more tasks", `it stopped asking with ${page.halted}`, { command: "its log has the whole error" });
+  if (page?.halted !== undefined)
+    add("halted", "the worker takes no more tasks", `it stopped asking with ${page.halted}`, { command: "its log has the whole error" });
   if (scheduler.problem !== undefined)
-    add("scheduler-unreachable", "the scheduler cannot be reached", `${scheduler.url}: ${scheduler.problem}`, { command: "iexec-worker config explain coreUrl" });
+    add("scheduler-unreachable", "the scheduler cannot be reached", `${scheduler.url}: ${scheduler.problem}`, {
+      command: "iexec-worker config explain coreUrl",
+    });
   else if (page?.link === "down")
     add("link-down", "the worker has no link to its scheduler", "the scheduler answers, but not to this worker: is the wallet allowed?", {
       since: page.linkSince,
       command: "iexec-worker doctor",
     });
   if (scheduler.required !== "" && scheduler.required !== scheduler.announced)
-    add("version-refused", "the pool refuses this version", `it requires ${scheduler.required}, this worker announces ${scheduler.announced}`, {
-      command: `set IEXEC_WORKER_ANNOUNCE_VERSION=${scheduler.required} if the pool's operator agrees`,
-    });
+    add(
+      "version-refused",
+      "the pool refuses this version",
+      `it requires ${scheduler.required}, this worker announces ${scheduler.announced}`,
+      {
+        command: `set IEXEC_WORKER_ANNOUNCE_VERSION=${scheduler.required} if the pool's operator agrees`,
+      },
+    );
   if (disk.freeMib !== undefined && disk.freeMib < disk.neededMib)
     add("low-disk", "too little disk is free", `${disk.freeMib} MiB in ${disk.path}, ${disk.neededMib} MiB are needed`, {
       command: "iexec-worker image prune --dry-run",
     });
-  if (chain.problem !== undefined) add("chain-unreadable", "no blockchain node can be used", chain.problem, { command: "iexec-worker doctor" });
+  if (chain.problem !== undefined)
+    add("chain-unreadable", "no blockchain node can be used", chain.problem, { command: "iexec-worker doctor" });
   else {
     if (chain.gasPrice > 0n && chain.native < chain.gasForTask)
-      add("out-of-gas", "the wallet cannot pay the gas of a task", `${coins(chain.native, chain.symbol)} there, a task takes ${coins(chain.gasForTask, chain.symbol)} now`, {
-        command: "send coins to the address of `iexec-worker wallet show`",
-      });
+      add(
+        "out-of-gas",
+        "the wallet cannot pay the gas of a task",
+        `${coins(chain.native, chain.symbol)} there, a task takes ${coins(chain.gasForTask, chain.symbol)} now`,
+        {
+          command: "send coins to the address of `iexec-worker wallet show`",
+        },
+      );
     if (chain.gasPrice > chain.gasCap)
       add("gas-above-cap", "gas is dearer than your cap", `${gwei(chain.gasPrice)} now, the cap is ${gwei(chain.gasCap)}`, {
         command: "iexec-worker config explain gasPriceCap",
       });
     const spare = chain.free - chain.promised;
     if (chain.recentStake > 0n && spare < chain.recentStake)
-      add("stake-too-low", "the free stake is too low", `${rlc(spare)} free, the last tasks of this pool locked ${rlc(chain.recentStake)} each`, {
-        command: "iexec-worker wallet deposit AMOUNT",
-      });
+      add(
+        "stake-too-low",
+        "the free stake is too low",
+        `${rlc(spare)} free, the last tasks of this pool locked ${rlc(chain.recentStake)} each`,
+        {
+          command: "iexec-worker wallet deposit AMOUNT",
+        },
+      );
     else if (chain.recentStake === 0n && chain.free === 0n)
       add("no-stake", "no stake is deposited; only pools without stake give tasks", `${rlc(0n)} free`, {
         blocks: false,
@@ -87,7 +113,10 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       });
   }
   if (page !== undefined && page.slotsInUse >= page.slots)
-    add("no-free-slot", "every slot is busy", `${page.slotsInUse} of ${page.slots} compute now`, { blocks: false, command: "iexec-worker task list --open" });
+    add("no-free-slot", "every slot is busy", `${page.slotsInUse} of ${page.slots} compute now`, {
+      blocks: false,
+      command: "iexec-worker task list --open",
+    });
   if (reasons.every(({ blocks }) => !blocks) && facts.openTasks === 0)
     add(
       "no-task-for-us",

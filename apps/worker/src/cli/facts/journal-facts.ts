@@ -32,7 +32,12 @@ export async function readJournalFacts(stateDir: string, wallet: Address): Promi
     const has = (table: string) => db.prepare("SELECT 1 FROM sqlite_master WHERE name = ?").get(table) !== undefined;
     if (!has("replicate")) return undefined;
     const transactions = has("tx_record") ? await sqliteOutbox(db).list(MAX_TRANSACTIONS) : [];
-    const contributed = new Set(db.prepare("SELECT task_id FROM contribution").all().map((row) => String(row.task_id)));
+    const contributed = new Set(
+      db
+        .prepare("SELECT task_id FROM contribution")
+        .all()
+        .map((row) => String(row.task_id)),
+    );
     const undelivered = Number(db.prepare("SELECT count(*) AS n FROM status_change WHERE delivered_at IS NULL").get()?.n ?? 0);
     return { ...readJournal(path), path, network: recallNetwork(db), transactions, contributed, undelivered };
   } finally {

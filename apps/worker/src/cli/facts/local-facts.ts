@@ -48,10 +48,7 @@ async function walletOf(settings: OperatorSettings): Promise<{ wallet: Address |
     if (address !== undefined) return { wallet: address, problem: undefined };
   } catch (thrown) {
     const reason = thrown instanceof Error && "code" in thrown && !(thrown instanceof CodedError) ? String(thrown.code) : "";
-    problem =
-      thrown instanceof CodedError
-        ? thrown
-        : new CodedError("SVC-1303", { path: settings.walletPath, reason }, { cause: thrown });
+    problem = thrown instanceof CodedError ? thrown : new CodedError("SVC-1303", { path: settings.walletPath, reason }, { cause: thrown });
   }
   const known = walletsWithJournal(settings.stateDir);
   return { wallet: known.length === 1 ? known[0] : undefined, problem };

@@ -41,8 +41,13 @@ export function needsOf(sources: NeedSources): readonly Need[] {
   else if (local.running.kind === "stopped" && locks.length > 0)
     needs.push({ level: "warn", text: `${locks.length} tasks hold stake and the worker does not run`, command: "iexec-worker start" });
   if (local.walletProblem !== undefined)
-    needs.push({ level: "bad", text: `${local.walletProblem.message} (${local.walletProblem.code})`, command: "iexec-worker wallet create" });
-  if (problem !== undefined) needs.push({ level: "bad", text: `the chain cannot be read: ${problem.message} (${problem.code})`, command: "iexec-worker doctor" });
+    needs.push({
+      level: "bad",
+      text: `${local.walletProblem.message} (${local.walletProblem.code})`,
+      command: "iexec-worker wallet create",
+    });
+  if (problem !== undefined)
+    needs.push({ level: "bad", text: `the chain cannot be read: ${problem.message} (${problem.code})`, command: "iexec-worker doctor" });
   if (local.running.kind === "running" && local.running.page?.link === "down")
     needs.push({ level: "bad", text: "the scheduler is not reached: no new tasks, nothing is lost", command: "iexec-worker doctor" });
   if (local.running.kind === "running" && typeof local.running.page?.halted === "string")
@@ -55,6 +60,10 @@ export function needsOf(sources: NeedSources): readonly Need[] {
     });
   if (native === 0n) needs.push({ level: "bad", text: "the wallet has nothing to pay gas with", command: "iexec-worker wallet show" });
   if (stake === 0n && locks.length === 0)
-    needs.push({ level: "warn", text: "no free stake: tasks of most pools will be refused", command: "iexec-worker wallet deposit AMOUNT" });
+    needs.push({
+      level: "warn",
+      text: "no free stake: tasks of most pools will be refused",
+      command: "iexec-worker wallet deposit AMOUNT",
+    });
   return needs;
 }

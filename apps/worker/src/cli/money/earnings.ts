@@ -28,7 +28,11 @@ export async function earnings(context: Context, input: Input): Promise<Report> 
     const records = journal?.transactions ?? [];
     const sums =
       by === "task"
-        ? summarise(ledger.entries, ({ taskId }) => taskId, gasPayments(records, ({ intent }) => taskOfIntent(intent.id)))
+        ? summarise(
+            ledger.entries,
+            ({ taskId }) => taskId,
+            gasPayments(records, ({ intent }) => taskOfIntent(intent.id)),
+          )
         : summarise(
             ledger.entries,
             ({ block }) => day(ledger.times.get(block)),
@@ -50,8 +54,7 @@ export async function earnings(context: Context, input: Input): Promise<Report> 
       },
       text: (style) => {
         if (switchOption(input, "csv")) return asCsv(by, sorted);
-        if (sorted.length === 0)
-          return `Nothing earned, seized or spent between block ${ledger.fromBlock} and block ${ledger.toBlock}.`;
+        if (sorted.length === 0) return `Nothing earned, seized or spent between block ${ledger.fromBlock} and block ${ledger.toBlock}.`;
         const rows = style.plain ? sorted : [...sorted, all];
         const lines = [
           table(
@@ -109,7 +112,6 @@ export function reconciliation({ gap, opening, closing }: LedgerRead, style: { m
   const account = `${rlc(closing.free)} free, ${rlc(closing.locked)} locked`;
   if (gap === undefined || opening === undefined)
     return `${style.mark("warn")} not reconciled: no node has the state before the first block; start earlier with --from-block (now ${account})`;
-  if (gap.free === 0n && gap.locked === 0n)
-    return `${style.mark("ok")} reconciled to the nRLC with the account on chain: ${account}`;
+  if (gap.free === 0n && gap.locked === 0n) return `${style.mark("ok")} reconciled to the nRLC with the account on chain: ${account}`;
   return `${style.mark("bad")} the events do not explain ${gap.free} nRLC free and ${gap.locked} nRLC locked (account: ${account})`;
 }

@@ -54,7 +54,9 @@ describe("ledger arithmetic", () => {
   });
 
   test("gas without a reward is shown as well", () => {
-    expect(summarise([], () => undefined, [{ key: "0xaa", wei: 3n }])).toEqual([{ key: "0xaa", earned: 0n, seized: 0n, gas: 3n, tasks: 0 }]);
+    expect(summarise([], () => undefined, [{ key: "0xaa", wei: 3n }])).toEqual([
+      { key: "0xaa", earned: 0n, seized: 0n, gas: 3n, tasks: 0 },
+    ]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type Address, HUB_ABI, type Hex, lowerHex, type TaskId, ZERO_ADDRESS } from "@iexec-ts/poco";
+import { type Address, type Hex, HUB_ABI, lowerHex, type TaskId, ZERO_ADDRESS } from "@iexec-ts/poco";
 import { type Log, parseEventLogs } from "viem";
 
 export type MovementKind = "deposit" | "withdraw" | "lock" | "unlock" | "reward" | "seize" | "received" | "sent";
@@ -44,10 +44,7 @@ export const lockedChange = ({ kind, amount }: Pick<Entry, "kind" | "amount">): 
 
 /** The account after these movements. */
 export const applyAll = (opening: Standing, entries: readonly Pick<Entry, "kind" | "amount">[]): Standing =>
-  entries.reduce(
-    ({ free, locked }, entry) => ({ free: free + freeChange(entry), locked: locked + lockedChange(entry) }),
-    opening,
-  );
+  entries.reduce(({ free, locked }, entry) => ({ free: free + freeChange(entry), locked: locked + lockedChange(entry) }), opening);
 
 const NAMES = [
   "Transfer",
@@ -78,7 +75,11 @@ const taskOf = (event: HubEvent): TaskId | undefined => {
  * movement. Locks and unlocks name no task: the next event that does belongs to the same work.
  * @source chain.md 8, 12; IexecEscrow.lock, unlock, reward, seize
  */
-export function movementsOf(logs: readonly Log[], hub: Address, wallet: Address): { entries: readonly Entry[]; verdicts: readonly Verdict[] } {
+export function movementsOf(
+  logs: readonly Log[],
+  hub: Address,
+  wallet: Address,
+): { entries: readonly Entry[]; verdicts: readonly Verdict[] } {
   const events = decode(logs).filter(({ address }) => lowerHex(address) === hub);
   const entries: Entry[] = [];
   const verdicts: Verdict[] = [];
@@ -94,22 +95,31 @@ export function movementsOf(logs: readonly Log[], hub: Address, wallet: Address)
       taskId,
     });
   };
-  events.forEach((event, index) => {
+  /** The transfer to or from the hub that a lock, unlock or reward of ours consists of. */
+  const isHalfOf = (partner: HubEvent | undefined, { args: { from, to, value } }: Extract<HubEvent, { eventName: "Transfer" }>): boolean =>
+    lowerHex(isOurs(from) ? to : from) === hub &&
+    (partner?.eventName === "Lock" || partner?.eventName === "Unlock" || partner?.eventName === "Reward") &&
+    isOurs(partner.args.owner) &&
+    partner.args.amount === value;
+  for (const [index, event] of events.entries()) {
     const nextTask = () =>
       events
         .slice(index + 1)
         .map(taskOf)
         .find((task) => task !== undefined);
-    const partner = events[index + 1];
     switch (event.eventName) {
       case "Lock":
-        return isOurs(event.args.owner) ? add(event, "lock", event.args.amount, nextTask()) : undefined;
+        if (isOurs(event.args.owner)) add(event, "lock", event.args.amount, nextTask());
+        break;
       case "Unlock":
-        return isOurs(event.args.owner) ? add(event, "unlock", event.args.amount, nextTask()) : undefined;
+        if (isOurs(event.args.owner)) add(event, "unlock", event.args.amount, nextTask());
+        break;
       case "Reward":
-        return isOurs(event.args.owner) ? add(event, "reward", event.args.amount, taskOf(event)) : undefined;
+        if (isOurs(event.args.owner)) add(event, "reward", event.args.amount, taskOf(event));
+        break;
       case "Seize":
-        return isOurs(event.args.owner) ? add(event, "seize", event.args.amount, taskOf(event)) : undefined;
+        if (isOurs(event.args.owner)) add(event, "seize", event.args.amount, taskOf(event));
+        break;
       case "AccurateContribution":
       case "FaultyContribution":
         if (isOurs(event.args.worker))
@@ -118,24 +128,18 @@ export function movementsOf(logs: readonly Log[], hub: Address, wallet: Address)
             accurate: event.eventName === "AccurateContribution",
             block: event.blockNumber ?? 0n,
           });
-        return undefined;
+        break;
       case "Transfer": {
         const { from, to, value } = event.args;
-        if (isOurs(from) === isOurs(to)) return undefined;
-        const inside = lowerHex(isOurs(from) ? to : from) === hub;
-        const paired =
-          inside &&
-          partner !== undefined &&
-          (partner.eventName === "Lock" || partner.eventName === "Unlock" || partner.eventName === "Reward") &&
-          isOurs(partner.args.owner) &&
-          partner.args.amount === value;
-        if (paired) return undefined;
-        if (isOurs(to)) return add(event, lowerHex(from) === ZERO_ADDRESS ? "deposit" : "received", value, undefined);
-        return add(event, lowerHex(to) === ZERO_ADDRESS ? "withdraw" : "sent", value, undefined);
+        if (isOurs(from) === isOurs(to) || isHalfOf(events[index + 1], event)) break;
+        const incoming = isOurs(to);
+        const outside = lowerHex(incoming ? from : to) === ZERO_ADDRESS;
+        add(event, incoming ? (outside ? "deposit" : "received") : outside ? "withdraw" : "sent", value, undefined);
+        break;
       }
       default:
-        return undefined;
+        break;
     }
-  });
+  }
   return { entries, verdicts };
 }

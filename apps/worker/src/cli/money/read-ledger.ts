@@ -1,7 +1,7 @@
 import type { RpcPool } from "@iexec-ts/chain";
 import { type Address, addressTopic, EVENT_TOPICS, type Hex } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
-import { BaseError, type Log, numberToHex, type RpcLog, formatLog } from "viem";
+import { BaseError, formatLog, type Log, numberToHex, type RpcLog } from "viem";
 import type { ChainReader } from "../facts/chain-facts.ts";
 import type { JournalFacts } from "../facts/journal-facts.ts";
 import { applyAll, type Entry, movementsOf, type Standing, type Verdict } from "./movements.ts";
@@ -101,7 +101,8 @@ async function logsBetween(
       logs.push(...raw.map((log) => formatLog(log)));
       start = end + 1n;
     } catch (thrown) {
-      if (size === 1n) throw thrown instanceof BaseError ? new CodedError("CHN-1002", { url: "-", method: "eth_getLogs" }, { cause: thrown }) : thrown;
+      if (size === 1n)
+        throw thrown instanceof BaseError ? new CodedError("CHN-1002", { url: "-", method: "eth_getLogs" }, { cause: thrown }) : thrown;
       size = size > 8n ? size / 8n : 1n;
     }
   }

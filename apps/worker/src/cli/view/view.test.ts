@@ -12,11 +12,29 @@ const LONG = "0x0123456789abcdef";
 
 describe("table", () => {
   test("aligns and shortens in the middle at a terminal", () => {
-    expect(table(COLUMNS, [[LONG, "1"], ["b", "200"]], { plain: false })).toBe(" NAME        SIZE\n 0x01..cdef     1\n b            200");
+    expect(
+      table(
+        COLUMNS,
+        [
+          [LONG, "1"],
+          ["b", "200"],
+        ],
+        { plain: false },
+      ),
+    ).toBe(" NAME        SIZE\n 0x01..cdef     1\n b            200");
   });
 
   test("a pipe gets everything, separated by tabs, without a header", () => {
-    expect(table(COLUMNS, [[LONG, "1"], ["two\tparts", "2"]], { plain: true })).toBe(`${LONG}\t1\ntwo parts\t2`);
+    expect(
+      table(
+        COLUMNS,
+        [
+          [LONG, "1"],
+          ["two\tparts", "2"],
+        ],
+        { plain: true },
+      ),
+    ).toBe(`${LONG}\t1\ntwo parts\t2`);
   });
 
   test("colour takes no room", () => expect(widthOf("\u001b[1mab\u001b[0m")).toBe(2));
