@@ -60,7 +60,7 @@ export const CHAIN_WINDOWS: readonly Scenario<Lab>[] = [
           await expectCounts(it, 0, 1);
           it.resume();
           await it.recorded("RECOVERING", 2);
-          await it.recorded("CONTRIBUTING", 3);
+          await it.recorded("CONTRIBUTING", 2);
           await expectCounts(it, 0, 1);
         } finally {
           await lab.rpc("evm_setAutomine", true);

@@ -44,3 +44,12 @@ export const promisedStake = (journal: JournalFacts | undefined): bigint =>
   (journal?.replicates ?? [])
     .filter(({ taskId, closedAt }) => closedAt === undefined && journal?.contributed.has(taskId) === false)
     .reduce((sum, { stake }) => sum + stake, 0n);
+
+const RECENT_TASKS = 5;
+
+/** The most that one of the last tasks locked: what the pool's next task is likely to need; 0 without a task. */
+export function recentStake(journal: JournalFacts | undefined): bigint {
+  let most = 0n;
+  for (const { stake } of (journal?.replicates ?? []).slice(-RECENT_TASKS)) if (stake > most) most = stake;
+  return most;
+}

@@ -139,6 +139,12 @@ export const WORKER_ERRORS = {
     fix: "Find out why, and start the worker with the machine: the stake of this task is lost when the task is finalized.",
     retry: "operator",
   },
+  "WRK-1316": {
+    message: "The contribution to task {taskId} is not possible yet: {reason}",
+    cause: "The node does not show the task, for example because a reorganisation has just taken it away.",
+    fix: "It is tried again until the contribution deadline.",
+    retry: "retry",
+  },
   "WRK-1501": {
     message: "The result of task {taskId} could not be stored at {url}: {reason}",
     cause: "The result proxy did not answer, or answered an error.",

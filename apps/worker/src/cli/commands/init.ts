@@ -11,7 +11,6 @@ import { EXIT, type Report } from "../report.ts";
 import { defaultConfigPath, loadOperatorConfig, SETTINGS } from "../settings.ts";
 import { coins, rlc } from "../view/amounts.ts";
 
-
 interface Step {
   readonly level: "ok" | "warn" | "bad" | "note";
   readonly text: string;

@@ -5,7 +5,7 @@ import { connectScheduler } from "@iexec-ts/wire";
 import { privateKeyToAccount } from "viem/accounts";
 import { schedulerUrl } from "../../config.ts";
 import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
-import { promisedStake } from "../../wallet/locks.ts";
+import { promisedStake, recentStake } from "../../wallet/locks.ts";
 import type { Context } from "../context.ts";
 import { announcedVersion, askScheduler, coinSymbol, networkFacts, withChain } from "../facts/chain-facts.ts";
 import { coins, gwei, rlc } from "../view/amounts.ts";
@@ -209,9 +209,7 @@ export const NETWORK_CHECKS: readonly Check[] = [
         if (wallet === undefined) return skip("no wallet");
         const { stake, locked } = await hub.account(wallet);
         const promised = promisedStake(journal);
-        const needed = (journal?.replicates ?? [])
-          .slice(-5)
-          .reduce((most, replicate) => (replicate.stake > most ? replicate.stake : most), 0n);
+        const needed = recentStake(journal);
         const seen = `${rlc(stake)} free, ${rlc(locked)} locked`;
         if (needed > 0n && stake - promised < needed)
           return failed(`${seen}; the last tasks took ${rlc(needed)} each`, "iexec-worker wallet deposit AMOUNT");

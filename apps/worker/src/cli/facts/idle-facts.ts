@@ -2,13 +2,11 @@ import { CodedError } from "@iexec-ts/service";
 import { schedulerUrl } from "../../config.ts";
 import { freeMib } from "../../host-check.ts";
 import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
-import { promisedStake } from "../../wallet/locks.ts";
+import { promisedStake, recentStake } from "../../wallet/locks.ts";
 import type { Context } from "../context.ts";
 import { announcedVersion, askScheduler, withChain } from "./chain-facts.ts";
 import type { IdleFacts } from "./idle-reasons.ts";
 import { type LocalFacts, localFacts } from "./local-facts.ts";
-
-const RECENT_TASKS = 5;
 
 const textOf = (thrown: unknown): string => {
   const error = CodedError.from(thrown);
@@ -59,12 +57,11 @@ async function chainFacts(context: Context, { wallet, journal }: LocalFacts): Pr
   try {
     return await withChain(context, journal, async ({ hub, pool, symbol }) => {
       const [account, native, gasPrice] = await Promise.all([hub.account(wallet), hub.nativeBalance(wallet), pool.client.getGasPrice()]);
-      const recent = (journal?.replicates ?? []).slice(-RECENT_TASKS).map(({ stake }) => stake);
       return {
         problem: undefined,
         free: account.stake,
         promised: promisedStake(journal),
-        recentStake: recent.reduce((most, stake) => (stake > most ? stake : most), 0n),
+        recentStake: recentStake(journal),
         native,
         symbol,
         gasPrice,

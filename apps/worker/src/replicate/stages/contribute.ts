@@ -1,4 +1,5 @@
-import { HUB_ABI, resultHashOf, resultSealOf } from "@iexec-ts/poco";
+import { contributionVerdict, HUB_ABI, resultHashOf, resultSealOf } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
 import { encodeFunctionData, zeroHash } from "viem";
 import { CONTRIBUTE_GAS } from "../gas-reserve.ts";
 import { alreadyDone, enter, type StageWork } from "./stage.ts";
@@ -74,9 +75,15 @@ export const contribute: StageWork = async (replicate, ports, signal) => {
     case "expired":
       journal.record(taskId, "CONTRIBUTE_FAILED", { cause: "CONTRIBUTION_TIMEOUT" });
       return;
-    case "refused":
-      journal.record(taskId, "CONTRIBUTE_FAILED", { cause: "CHAIN_REFUSED", details: { errorMessage: outcome.reason } });
+    case "refused": {
+      // The state wins: it may be there already, or a reorganisation may have taken the task away for a moment.
+      const now = await ports.hub.observe(taskId, worker);
+      const verdict = contributionVerdict(now, { needStake: true, expected: contribution });
+      if ("wait" in verdict) throw new CodedError("WRK-1316", { taskId, reason: outcome.reason });
+      if ("expected" in verdict && verdict.expected) journal.record(taskId, "CONTRIBUTED");
+      else journal.record(taskId, "CONTRIBUTE_FAILED", { cause: "CHAIN_REFUSED", details: { errorMessage: outcome.reason } });
       return;
+    }
     default:
       outcome satisfies never;
   }
