@@ -7,7 +7,7 @@ import { withNetworkCommand } from "./network-command.ts";
 
 /** The version of the public command line that this network is tried with; never a dependency. */
 const SDK = "iexec@9.0.1";
-const ANSWER_MS = 120_000;
+const ANSWER_MS = 300_000;
 
 const succeed = async (line: readonly [string, ...string[]], options: CommandOptions): Promise<Ended> => {
   const ended = await withCommand(
@@ -22,7 +22,7 @@ const succeed = async (line: readonly [string, ...string[]], options: CommandOpt
 /** What a requester sees with the tools that exist today. */
 export const sdkScenario: Scenario<undefined> = {
   id: "iexec-sdk",
-  timeoutMs: 420_000,
+  timeoutMs: 900_000,
   run: (_, signal) =>
     withNetworkCommand("demo", ["--keep", "--width", "64"], async (command) => {
       const cwd = command.out;

@@ -139,7 +139,7 @@ export const WORKER_ERRORS = {
     fix: "Find out why, and start the worker with the machine: the stake of this task is lost when the task is finalized.",
     retry: "operator",
   },
-  "WRK-1316": {
+  "WRK-1318": {
     message: "The contribution to task {taskId} is not possible yet: {reason}",
     cause: "The node does not show the task, for example because a reorganisation has just taken it away.",
     fix: "It is tried again until the contribution deadline.",

@@ -7,7 +7,7 @@ import { type ChainReader, withChain } from "../facts/chain-facts.ts";
 import { type LocalFacts, localFacts } from "../facts/local-facts.ts";
 import { type Need, needsOf } from "../facts/needs.ts";
 import { EXIT, type Report } from "../report.ts";
-import { coins, rlc } from "../view/amounts.ts";
+import { briefCoins, rlc } from "../view/amounts.ts";
 import type { Style } from "../view/style.ts";
 import { shorten, table } from "../view/table.ts";
 import { exact, relative, span } from "../view/time.ts";
@@ -136,7 +136,7 @@ function panels(
     const [first] = reveal;
     const due =
       first?.revealBefore === undefined ? "" : `   ${style.mark("warn")} ${reveal.length} reveals due ${relative(first.revealBefore, now)}`;
-    lines.push(`   stake ${rlc(money.free)} free, ${rlc(money.locked)} locked   gas ${coins(money.native, money.symbol)}${due}`);
+    lines.push(`   stake ${rlc(money.free)} free, ${rlc(money.locked)} locked   gas ${briefCoins(money.native, money.symbol)}${due}`);
     const { score, weight, missing, nextWeight } = money.standing;
     lines.push(`   score ${score}, weight ${weight} (${missing} more to weight ${nextWeight})`);
   }

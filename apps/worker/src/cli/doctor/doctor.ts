@@ -37,7 +37,8 @@ function asOutcome(thrown: unknown): Outcome {
 
 /** SIDE EFFECTS: with --fix creates folders, closes the wallet file to others and writes firewall rules; otherwise only looks. */
 export async function doctor(context: Context, input: Input): Promise<Report> {
-  const lines = await runChecks(CHECKS, context, { local: await localFacts(context), repair: switchOption(input, "fix") });
+  const local = await localFacts(context);
+  const lines = await runChecks(CHECKS, context, { local, repair: switchOption(input, "fix") });
   const failures = lines.filter(({ verdict }) => verdict === "FAIL");
   const warnings = lines.filter(({ verdict }) => verdict === "WARN");
   const width = Math.max(...lines.map(({ title }) => title.length));
@@ -63,6 +64,9 @@ export async function doctor(context: Context, input: Input): Promise<Report> {
           : `${style.mark("bad")} ${style.strong(`${failures.length} to fix`)}: ${failures.map(({ title }) => title).join(", ")}`,
       ].join("\n"),
     exit: failures.length === 0 ? EXIT.ok : EXIT.operator,
-    next: failures.length === 0 ? ["iexec-worker start"] : ["iexec-worker doctor --fix"],
+    next:
+      failures.length === 0
+        ? [local.running.kind === "running" ? "iexec-worker status" : "iexec-worker start"]
+        : ["iexec-worker doctor --fix"],
   };
 }

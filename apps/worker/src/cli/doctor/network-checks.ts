@@ -8,7 +8,7 @@ import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
 import { promisedStake, recentStake } from "../../wallet/locks.ts";
 import type { Context } from "../context.ts";
 import { announcedVersion, askScheduler, coinSymbol, networkFacts, withChain } from "../facts/chain-facts.ts";
-import { coins, gwei, rlc } from "../view/amounts.ts";
+import { briefCoins, gwei, rlc } from "../view/amounts.ts";
 import { span } from "../view/time.ts";
 import { type Check, type DoctorState, failed, type Outcome, pass, skip, warn } from "./check.ts";
 
@@ -231,7 +231,7 @@ export const NETWORK_CHECKS: readonly Check[] = [
         const cost = (CONTRIBUTE_GAS + REVEAL_GAS) * price;
         const cap = context.settings.gasPriceCap;
         if (price === 0n) return pass("gas is free on this chain");
-        const seen = `${coins(balance, symbol)}, ${balance / cost} tasks at ${gwei(price)}`;
+        const seen = `${briefCoins(balance, symbol)}, ${balance / cost} tasks at ${gwei(price)}`;
         if (price > cap)
           return warn(`${gwei(price)} now, above the cap of ${gwei(cap)}: transactions wait`, "raise IEXEC_GAS_PRICE_CAP, or wait");
         return balance < cost ? failed(seen, `send ${symbol} to ${wallet}`) : pass(seen);

@@ -25,6 +25,14 @@ export const signedRlc = (nanoRlc: bigint): string => `${nanoRlc > 0n ? "+" : ""
 /** wei as coins, exact: `0.0009 ETH`. */
 export const coins = (wei: bigint, symbol = "ETH"): string => `${decimal(wei, COIN_DECIMALS, 1)} ${symbol}`;
 
+const BRIEF_DIGITS = 6;
+
+/** wei as coins for a glance, cut, not rounded up, after six digits: `9.999321 ETH`. */
+export const briefCoins = (wei: bigint, symbol = "ETH"): string => {
+  const unit = 10n ** BigInt(COIN_DECIMALS - BRIEF_DIGITS);
+  return wei > 0n && wei < unit ? coins(wei, symbol) : coins(wei - (wei % unit), symbol);
+};
+
 /** wei as gwei, for prices of gas. */
 export const gwei = (wei: bigint): string => `${decimal(wei, 9, 1)} gwei`;
 

@@ -79,7 +79,7 @@ export const contribute: StageWork = async (replicate, ports, signal) => {
       // The state wins: it may be there already, or a reorganisation may have taken the task away for a moment.
       const now = await ports.hub.observe(taskId, worker);
       const verdict = contributionVerdict(now, { needStake: true, expected: contribution });
-      if ("wait" in verdict) throw new CodedError("WRK-1316", { taskId, reason: outcome.reason });
+      if ("wait" in verdict) throw new CodedError("WRK-1318", { taskId, reason: outcome.reason });
       if ("expected" in verdict && verdict.expected) journal.record(taskId, "CONTRIBUTED");
       else journal.record(taskId, "CONTRIBUTE_FAILED", { cause: "CHAIN_REFUSED", details: { errorMessage: outcome.reason } });
       return;
