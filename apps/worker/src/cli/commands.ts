@@ -241,7 +241,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "a completion script for bash or zsh",
     args: [["<shell>", "bash or zsh"]],
     examples: ["iexec-worker completion bash > /etc/bash_completion.d/iexec-worker"],
-    load: async () => (await import("./completion.ts")).completion,
+    load: async () => (await import("./completion.ts")).completionOf(COMMANDS),
   },
   {
     path: ["support", "bundle"],
