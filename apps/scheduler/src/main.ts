@@ -1,36 +1,12 @@
-import {
-  CodedError,
-  createLogger,
-  createMetrics,
-  createShutdown,
-  helpRequested,
-  hookSignals,
-  loadConfig,
-  readKeystore,
-  renderHelp,
-  versionRequested,
-} from "@iexec-ts/service";
+import { createMetrics, type Output, readKeystore, runService } from "@iexec-ts/service";
 import { privateKeyToAccount } from "viem/accounts";
 import { type SchedulerSettings, schedulerConfig } from "./config.ts";
 import { DEFAULT_PATIENCE, type SchedulerOptions } from "./options.ts";
 import { start } from "./start.ts";
 import { VERSION } from "./version.ts";
 
-/** Where the program writes what it has to say to a person. */
-export interface Output {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-}
-
 const REDELIVER_MS = 10_000;
 const CHAIN_WAIT_MS = 20_000;
-
-/** Exit codes: 0 stopped in order, 1 failed, 2 wrong settings, 3 a person must act, 4 temporary. @source operator-experience.md 4.3 */
-const exitCodeOf = (error: CodedError): number => {
-  if (error.code === "SVC-1101") return 2;
-  if (error.retry === "operator") return 3;
-  return error.retry === "retry" || error.retry === "environment" ? 4 : 1;
-};
 
 async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions> {
   const wallet = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
@@ -66,37 +42,12 @@ async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions>
 }
 
 /** SIDE EFFECTS: runs a scheduler until it is told to stop. @returns the exit code of the process */
-export async function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
-  if (helpRequested(argv)) {
-    output.out(renderHelp(schedulerConfig));
-    return 0;
-  }
-  if (versionRequested(argv)) {
-    output.out(`${VERSION}\n`);
-    return 0;
-  }
-  try {
-    const { values: settings, warnings } = loadConfig(schedulerConfig, { argv, env });
-    const logger = createLogger({ level: settings.logLevel });
-    for (const warning of warnings) logger.warn("check the settings", { warning });
-    logger.info("starting", { version: VERSION });
-    const shutdown = createShutdown({ graceMs: settings.graceMs });
-    const unhook = hookSignals(shutdown);
-    try {
-      const scheduler = await start(await optionsOf(settings), {
-        logger,
-        metrics: createMetrics("iexec_scheduler_", { withProcess: true }),
-      });
-      shutdown.add("scheduler", () => scheduler.close());
-      if (shutdown.signal.aborted) await scheduler.close();
-      await shutdown.done;
-      return 0;
-    } finally {
-      unhook();
-    }
-  } catch (thrown) {
-    const error = CodedError.from(thrown);
-    output.err(`${error.code}: ${error.message}\n  ${error.fix}\n`);
-    return exitCodeOf(error);
-  }
+export function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
+  return runService({ definition: schedulerConfig, version: VERSION }, { argv, env, output }, async ({ settings, logger, shutdown }) => {
+    const metrics = createMetrics("iexec_scheduler_", { withProcess: true });
+    const scheduler = await start(await optionsOf(settings), { logger, metrics });
+    shutdown.add("scheduler", () => scheduler.close());
+    await shutdown.done;
+    return undefined;
+  });
 }

@@ -1,5 +1,5 @@
 import { CodedError } from "@iexec-ts/service";
-import type { CommandSpec, Run } from "./commands.ts";
+import type { CommandSpec, Run } from "./command.ts";
 
 const COMMON = ["--json", "--no-input", "--config", "--help"];
 

@@ -2,8 +2,15 @@ import { pullTimeoutMs } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { appImage } from "../app-image.ts";
 import { describeTask } from "../describe-task.ts";
-import { canRetry } from "../retry.ts";
+import type { Ports } from "../ports.ts";
+import type { Replicate } from "../replicate.ts";
 import { enter, type StageWork } from "./stage.ts";
+
+/** Milliseconds since the download was first begun. */
+function spentMs({ taskId }: Replicate, { journal, clock }: Ports): number {
+  const begun = journal.history(taskId).find(({ status }) => status === "APP_DOWNLOADING");
+  return begun === undefined ? 0 : clock.now().getTime() - begun.at.getTime();
+}
 
 /**
  * Brings the app's image to this host.
@@ -15,17 +22,19 @@ export const downloadApp: StageWork = async (replicate, ports, signal) => {
   ports.checkpoint("W02");
   enter(replicate, "APP_DOWNLOADING", ports);
   const { taskId } = replicate;
+  const task = await describeTask(replicate, ports.hub);
+  const timeoutMs = pullTimeoutMs(task.category.period, ports.policy.pullTimeout);
   try {
-    const task = await describeTask(replicate, ports.hub);
     const image = appImage(task.app, taskId);
-    const timeoutMs = pullTimeoutMs(task.category.period, ports.policy.pullTimeout);
     const pulled = await ports.sandbox.pull(image, { timeoutMs }, signal);
     ports.checkpoint("W03");
     if (pulled.stale) ports.log.warn("image could not be pulled again; using the copy on this host", { taskId, image });
     ports.journal.record(taskId, "APP_DOWNLOADED");
   } catch (thrown) {
     const error = CodedError.from(thrown);
-    if (signal.aborted || canRetry(error)) throw error;
+    // A registry that is away may come back, but all attempts together get the time of one pull; this host's own trouble is waited out.
+    const mayComeBack = error.retry === "environment" || (error.retry === "retry" && spentMs(replicate, ports) < timeoutMs);
+    if (signal.aborted || (mayComeBack && error.code !== "SBX-1104")) throw error;
     ports.log.warn("app download failed", { taskId, error });
     ports.journal.record(taskId, "APP_DOWNLOAD_FAILED", {
       cause: "APP_IMAGE_DOWNLOAD_FAILED",
