@@ -119,7 +119,7 @@ export const COMPUTE_WINDOWS: readonly Scenario<Lab>[] = [
     run: async (lab, signal) => {
       const base = await mkdtemp(join(lab.rig.network.dir, "small-"));
       if (process.getuid?.() !== 0) throw new Error("not checked: a small file system can only be mounted as root");
-      await run("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", base]);
+      await run("mount", ["-t", "tmpfs", "-o", "size=96m", "tmpfs", base]);
       try {
         const env = { IEXEC_WORKER_BASE_DIR: base, IEXEC_WORKER_MIN_FREE_MIB: "0" };
         return await ordeal(lab, signal, { args: "SLEEP=4 TEXT=steady", env }, async (it) => {
