@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Scenario } from "../scenario.ts";
@@ -24,6 +24,22 @@ const expectStatus = (it: Ordeal, status: string | undefined): void => {
 };
 
 /** Up to the sealed result: no stake is locked yet, only CPU time can be lost. */
+const PAGE_BYTES = 4_096;
+
+/** Writes until the file system is full, then gives `room` bytes back. */
+async function fillUp(path: string, room: number): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    const page = Buffer.alloc(PAGE_BYTES);
+    for (;;) await file.write(page);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ENOSPC")) throw thrown;
+    await file.truncate((await file.stat()).size - room);
+  } finally {
+    await file.close();
+  }
+}
+
 export const COMPUTE_WINDOWS: readonly Scenario<Lab>[] = [
   {
     id: "W01-assigned-not-journalled",
@@ -126,8 +142,7 @@ export const COMPUTE_WINDOWS: readonly Scenario<Lab>[] = [
           await it.until("a running app", async () => ((await containersOf(it))[0]?.State === "running" ? true : undefined));
           // Room for the app's own files, not for the zip.
           const filler = join(base, "filler");
-          const { bavail, bsize } = await statfs(base);
-          await writeFile(filler, Buffer.alloc((bavail - 2) * bsize));
+          await fillUp(filler, 2 * PAGE_BYTES);
           await it.until("no room for the zip", () => (it.log.includes("ENOSPC") ? true : undefined));
           expectStatus(it, "COMPUTING");
           await expectContainer(it, "exited");

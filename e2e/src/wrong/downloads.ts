@@ -16,7 +16,9 @@ async function requireErrorResult(
   cause: ContributedFailure,
   signal: AbortSignal,
 ): Promise<string> {
-  const worker = rig.worker().start({ IEXEC_WORKER_DOCKER_IMAGE_MIN_PULL_TIMEOUT: "10s", IEXEC_WORKER_DOCKER_IMAGE_MAX_PULL_TIMEOUT: "60s" });
+  const worker = rig
+    .worker()
+    .start({ IEXEC_WORKER_DOCKER_IMAGE_MIN_PULL_TIMEOUT: "10s", IEXEC_WORKER_DOCKER_IMAGE_MAX_PULL_TIMEOUT: "60s" });
   try {
     await rig.untilStatus(taskId, "COMPLETED", signal, worker.address);
     const statuses = worker.history(taskId);
