@@ -41,6 +41,7 @@ export const NODE_SCENARIOS: readonly Scenario<Rig>[] = [
   scenario("rpc-down-while-computing", {
     async act({ untilActive, untilPooled, until, node, worker, taskId }) {
       await untilActive();
+      await until("COMPUTING", () => worker.history(taskId).find(({ status }) => status === "COMPUTING"));
       node.faults.down = true;
       node.cutSockets();
       await until("COMPUTED", () => worker.history(taskId).find(({ status }) => status === "COMPUTED"));

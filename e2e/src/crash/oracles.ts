@@ -58,7 +58,11 @@ function essence(statuses: readonly ReplicateStatus[]): string {
 export async function disagreement(it: Ordeal): Promise<string | undefined> {
   const task = await it.lab.rig.poolTask(it.taskId);
   const replicate = task?.replicates.find(({ wallet }) => wallet === it.worker.address);
-  const theirs = essence(replicate?.history.map(({ status }) => status) ?? []);
+  // What the scheduler had from the chain already is said once more by the worker, late: the same step, not another one.
+  const said = (replicate?.history ?? []).filter(
+    ({ status, late }, index, all) => !(late && all.slice(0, index).some((earlier) => earlier.status === status)),
+  );
+  const theirs = essence(said.map(({ status }) => status));
   const ours = essence(it.statuses);
   return theirs === ours || theirs === `${ours} FAILED` ? undefined : `the scheduler saw ${theirs}, the journal says ${ours}`;
 }

@@ -14,7 +14,8 @@ export interface PoolReplicate {
     readonly status: ReplicateStatus;
     readonly cause: string | null;
     readonly at: string;
-    readonly setBy: string;
+    readonly setBy: string /** Said after the scheduler had moved on. */;
+    readonly late: boolean;
   }[];
 }
 export interface PoolTaskView {
