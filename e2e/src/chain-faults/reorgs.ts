@@ -100,6 +100,8 @@ export const REORG_SCENARIOS: readonly Scenario<Rig>[] = [
             if (worker.history(taskId).some(({ status }) => status === "REVEALING")) throw new Error("revealed too early");
             await weather.mine(3);
             await untilPooled("reveal");
+            // The reveal itself counts at the same depth.
+            await weather.mine(3);
             return `told to wait for 3 blocks: nothing was revealed of the consensus in block ${consensus}, which was undone`;
           },
         },
