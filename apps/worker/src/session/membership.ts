@@ -1,5 +1,5 @@
 import type { RpcPool } from "@iexec-ts/chain";
-import type { Address, TaskId } from "@iexec-ts/poco";
+import type { Address, ReplicateStatus, TaskId } from "@iexec-ts/poco";
 import { type Backoff, type Clock, CodedError, type Logger } from "@iexec-ts/service";
 import type { Assignment, SchedulerConnection, TaskNotification, WorkerDescription } from "@iexec-ts/wire";
 import type { ReplicateEngine } from "../replicate/engine.ts";
@@ -29,6 +29,14 @@ export interface Membership {
 }
 
 const REPORT_GRACE_MS = 2_000;
+/** Between two looks at what the scheduler may have asked for without being heard. */
+const SWEEP_MS = 15_000;
+/** The chain does not say when the scheduler wants an upload: only here can a lost notification cost anything. */
+const WAITS_ON_SCHEDULER: ReadonlySet<ReplicateStatus> = new Set<ReplicateStatus>([
+  "REVEALED",
+  "RESULT_UPLOAD_FAILED",
+  "RESULT_UPLOAD_REQUEST_FAILED",
+]);
 
 /**
  * The worker as a member of its workerpool: registered, told of changes, reporting its statuses, asking for tasks.
@@ -76,13 +84,24 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
   await catchUp();
   unhook.push(link.onCatchUp(() => void catchUp()));
 
+  const leaving = new AbortController();
+  const sweep = async (): Promise<void> => {
+    while (!leaving.signal.aborted) {
+      await deps.clock.sleep(SWEEP_MS, leaving.signal);
+      if (journal.unfinished().some(({ progress }) => WAITS_ON_SCHEDULER.has(progress))) await catchUp();
+    }
+  };
+  const sweeping = sweep().catch((thrown: unknown) => {
+    if (!leaving.signal.aborted) log.error("no longer asking what was missed", { error: CodedError.from(thrown) });
+  });
   const asking = new AbortController();
   const loop = demandLoop({ ...deps, take }, asking.signal);
   return {
     stopAsking: (reason) => asking.abort(reason),
     async close() {
+      leaving.abort(new CodedError("WRK-1313"));
       asking.abort(new CodedError("WRK-1313"));
-      await loop;
+      await Promise.all([loop, sweeping]);
       for (const remove of unhook) remove();
       await reporter.close(AbortSignal.timeout(REPORT_GRACE_MS));
       await link.close();

@@ -30,6 +30,7 @@ describe("startAnvil", () => {
     const other = await startAnvil();
     await other.stop();
     await other.stop();
-    expect(await other.exited).toBe(0);
+    // Null when the signal came before anvil listened to signals.
+    expect([0, null]).toContain(await other.exited);
   });
 });
