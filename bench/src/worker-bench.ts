@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Rig, startRig, type WorkerProcess } from "@iexec-ts/e2e";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
@@ -58,12 +58,13 @@ async function useStandardKeystore(worker: WorkerProcess): Promise<void> {
 }
 
 async function startToRegistered(rig: Rig, worker: WorkerProcess, signal: AbortSignal): Promise<number> {
-  const before = (await readFile(worker.logPath, "utf8").catch(() => "")).length;
+  const logged = (): string => (existsSync(worker.logPath) ? readFileSync(worker.logPath, "utf8") : "");
+  const before = logged().length;
   const from = performance.now();
   worker.start();
   await rig.until(
     "the worker says it is set",
-    () => (readFileSync(worker.logPath, "utf8").slice(before).includes("iexec-worker is all set") ? true : undefined),
+    () => (logged().slice(before).includes("iexec-worker is all set") ? true : undefined),
     signal,
     5,
   );

@@ -7,6 +7,7 @@ import { writeAll, writeDurably } from "../durable-file.ts";
 import { reasonOf } from "../reason.ts";
 
 const BLOCK_BYTES = 16;
+const CHUNK_BYTES = 1_024 * 1_024;
 const KEY_BYTES = 32;
 const OPENSSL_MAGIC = "Salted__";
 const OPENSSL_ITERATIONS = 10_000;
@@ -23,7 +24,7 @@ export interface DecryptRequest {
  * @param key - 32 bytes in base64, as the secret service keeps it
  * Errors: PAY-1122 (key), PAY-1121 (wrong key or damaged file).
  *
- * SIDE EFFECTS: creates or replaces `target`.
+ * SIDE EFFECTS: creates or replaces `target`; not flushed to the disk, so decrypt again after a power cut.
  * @source reference/compute.md 3.6, vector V9
  */
 export async function decryptDataset(request: DecryptRequest & { readonly key: string }, signal: AbortSignal): Promise<void> {
@@ -40,7 +41,7 @@ export async function decryptDataset(request: DecryptRequest & { readonly key: s
  * @param passphrase - content of the secret file; like `-kfile`, only its first line counts
  * Errors: PAY-1122 (empty passphrase), PAY-1121 (wrong passphrase, wrong format or damaged file).
  *
- * SIDE EFFECTS: creates or replaces `target`.
+ * SIDE EFFECTS: creates or replaces `target`; not flushed to the disk, so decrypt again after a power cut.
  * @source reference/compute.md 3.3
  */
 export async function decryptOpensslDataset(request: DecryptRequest & { readonly passphrase: string }, signal: AbortSignal): Promise<void> {
@@ -64,12 +65,20 @@ async function decryptFrom(
   try {
     const { key, iv } = await keyOf(await readHeader(source, headerBytes));
     const decipher = createDecipheriv("aes-256-cbc", key, iv);
-    await writeDurably(target, async (file: FileHandle) => {
-      for await (const chunk of createReadStream(source, { start: headerBytes, signal, highWaterMark: 1 << 18 })) {
-        await writeAll(file, decipher.update(chunk));
+    const decryptTo = async (file: FileHandle): Promise<void> => {
+      // The block before is on its way to the disk while this one is deciphered.
+      let writing = Promise.resolve();
+      for await (const chunk of createReadStream(source, { start: headerBytes, signal, highWaterMark: CHUNK_BYTES })) {
+        const plain = decipher.update(chunk);
+        await writing;
+        writing = writeAll(file, plain);
+        writing.catch(() => undefined);
       }
+      await writing;
       await writeAll(file, decipher.final());
-    });
+    };
+    // The encrypted file is durable and checked; the plain one can be made from it again.
+    await writeDurably(target, decryptTo, { flush: false });
   } catch (thrown) {
     signal.throwIfAborted();
     if (thrown instanceof CodedError) throw thrown;
