@@ -2,7 +2,7 @@
 # Finds a Docker Engine, or brings one up. Sourced by ./run; stops at exit only what it started itself.
 
 ENGINE_SOCKET=/var/run/docker.sock
-ENGINE_PIDFILE=/var/run/docker.pid
+ENGINE_PIDFILE=out/dockerd.pid
 ENGINE_LOG=out/dockerd.log
 ENGINE_WAIT_SECONDS=60
 ENGINE_STARTED=""
@@ -82,8 +82,8 @@ engine_start() {
   fi
   say "starting the Docker Engine (dockerd, log in $ENGINE_LOG)"
   mkdir -p out /var/run
-  # After a kill the pid file stays, and dockerd refuses to start beside it.
-  if [ -f $ENGINE_PIDFILE ] && ! kill -0 "$(cat $ENGINE_PIDFILE)" 2>/dev/null; then rm -f $ENGINE_PIDFILE; fi
+  # After a kill the pid file stays, and dockerd refuses to start beside it; nothing answers, so it belongs to nobody.
+  rm -f $ENGINE_PIDFILE
   setsid dockerd --pidfile $ENGINE_PIDFILE -H "unix://$ENGINE_SOCKET" >$ENGINE_LOG 2>&1 </dev/null &
   ENGINE_STARTED=$!
   engine_wait "$ENGINE_STARTED" && return
