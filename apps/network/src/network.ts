@@ -172,7 +172,7 @@ export async function startNetwork(
     const hub = await createHub(pool, chain.hub);
 
     progress("starting the result proxy and the scheduler");
-    const proxyDatabase = await postgres.createDatabase();
+    const proxyDatabase = await owned(postgres.createDatabase(), (d) => d.drop());
     const proxySettings = loadConfig(resultProxyConfig, {
       argv: [],
       env: {
@@ -190,7 +190,7 @@ export async function startNetwork(
       (p) => p.close(),
     );
     const resultProxyUrl = options.resultProxyFor === undefined ? proxy.url : await options.resultProxyFor(proxy.url);
-    const schedulerDatabase = await postgres.createDatabase();
+    const schedulerDatabase = await owned(postgres.createDatabase(), (d) => d.drop());
     const schedulerNodes = { own: await nodeFor("scheduler", chain.rpcUrl), workers: await nodeFor("worker", chain.rpcUrl) };
     const runScheduler = (port: number) =>
       startScheduler(
