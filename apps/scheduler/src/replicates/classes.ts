@@ -1,4 +1,4 @@
-import { isFinal, type ReplicateStatus, statusRow } from "@iexec-ts/poco";
+import { canFollow, isFinal, REPLICATE_STATUSES, type ReplicateStatus, statusRow } from "@iexec-ts/poco";
 
 const UPLOAD_STAGE: readonly ReplicateStatus[] = [
   "RESULT_UPLOAD_REQUESTED",
@@ -52,6 +52,18 @@ export const givesUpContribution = (status: ReplicateStatus): boolean => NO_CONT
 
 /** The replicate still uses a CPU of its worker: from allocation to COMPUTED, or to a failure before it. */
 export const usesSlot = (status: ReplicateStatus): boolean => COMPUTING_STAGE.has(status);
+
+const SLOT_ENDS: ReadonlySet<ReplicateStatus> = new Set(
+  REPLICATE_STATUSES.filter(
+    (status) =>
+      status !== "RECOVERING" &&
+      !usesSlot(status) &&
+      [...COMPUTING_STAGE].some((before) => before !== "RECOVERING" && canFollow(before, status)),
+  ),
+);
+
+/** Whether this status is the first one that no longer needs a CPU: its worker can take another task from here on. */
+export const freesSlot = (status: ReplicateStatus): boolean => SLOT_ENDS.has(status);
 
 /** Says something about the worker, not about how far the work has got. */
 export const isDigression = (status: ReplicateStatus): boolean => DIGRESSIONS.has(status);

@@ -2,7 +2,7 @@ import { type Address, type ChainTime, isReplicateStatus, type NanoRlc, type Rep
 import type { StatusDetails } from "@iexec-ts/wire";
 import { z } from "zod";
 import type { Order, ReplicateRecord } from "../model.ts";
-import { isDigression, usesSlot } from "../replicates/classes.ts";
+import { freesSlot, isDigression, usesSlot } from "../replicates/classes.ts";
 import { address, chainSeconds, count, hex, optional, units } from "./columns.ts";
 import type { Sql } from "./database.ts";
 import { signal } from "./signals.ts";
@@ -96,7 +96,7 @@ const keptDetails = ({ computeLogs: _, ...rest }: StatusDetails): string =>
 /**
  * Appends a status to the history of a replicate and, unless it is late, makes it the current one. The caller holds the task's lock.
  *
- * SIDE EFFECTS: signals `status` at commit.
+ * SIDE EFFECTS: signals `status`, and `demand` when a CPU becomes free, at commit.
  */
 export async function recordStatus(sql: Sql, entry: StatusEntry): Promise<void> {
   const { taskId, wallet, status, setBy, late = false } = entry;
@@ -135,6 +135,8 @@ export async function recordStatus(sql: Sql, entry: StatusEntry): Promise<void> 
     ],
   );
   await signal(sql, "status", JSON.stringify({ taskId, wallet, status, cause, at: entry.at.toISOString() }));
+  // Its worker may already be asking for the next task.
+  if (!late && freesSlot(status)) await signal(sql, "demand", taskId);
 }
 
 /** Creates a replicate without a history; the caller records its first status. */
