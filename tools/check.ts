@@ -53,6 +53,14 @@ const CHECKS: readonly Check[] = [
     run: async () => byExitCode(await runFile("node_modules/typescript/bin/tsc", ["-p", "."]), "tsc"),
   },
   {
+    name: "types-of-the-page",
+    run: async () =>
+      byExitCode(
+        await runFile("node_modules/typescript/bin/tsc", ["-p", "apps/worker/src/page/client"]),
+        "tsc, with the browser's library",
+      ),
+  },
+  {
     name: "lint",
     run: async () =>
       byExitCode(

@@ -116,3 +116,65 @@ engine_up() {
   engine_ping >/dev/null || engine_start
   engine_helpers
 }
+
+# gVisor (runsc) beside runc, so that the tests can run their apps under both. Never fails: what needs it says SKIP and why.
+# Only on Debian as root with the engine of this machine, and only where no daemon.json is there: other settings are the operator's.
+ENGINE_SETTINGS=/etc/docker/daemon.json
+
+engine_runtimes() { "$NODE" -e '
+  require("node:http").get({ socketPath: "/var/run/docker.sock", path: "/info", timeout: 5000 }, (answer) => {
+    let text = "";
+    answer.on("data", (part) => (text += part)).on("end", () => console.log(Object.keys(JSON.parse(text).Runtimes ?? {}).join(" ")));
+  }).on("error", () => undefined);
+' 2>/dev/null; }
+
+# Arguments under which gVisor runs here: its own platform and network stack where they work, else what needs less of the kernel.
+gvisor_arguments() {
+  local network=$1 platform
+  for platform in "" --platform=systrap --platform=ptrace; do
+    # shellcheck disable=SC2086
+    if timeout 20 runsc $platform $network do /bin/true >/dev/null 2>&1; then
+      printf '%s\n' "$platform $network"
+      return
+    fi
+  done
+  return 1
+}
+
+quoted() { printf '%s\n' "$@" | sed 's/.*/"&"/' | paste -sd, -; }
+
+engine_gvisor() {
+  [ -z "${DOCKER_HOST:-}" ] && is_debian_like && is_root || return 0
+  case " $(engine_runtimes) " in *" runsc "*) return 0 ;; esac
+  if [ -e $ENGINE_SETTINGS ]; then
+    say "gVisor is not registered: add runsc to $ENGINE_SETTINGS (docs/security.md) to run the tests under it too"
+    return 0
+  fi
+  if ! command -v runsc >/dev/null; then
+    (apt_install runsc) || { say "gVisor could not be installed: its tests will be skipped"; return 0; }
+  fi
+  local own none host
+  if own=$(gvisor_arguments ""); then
+    # shellcheck disable=SC2086
+    own=$(quoted $own)
+    none='"runsc": { "path": "/usr/bin/runsc", "runtimeArgs": ['${own/\"\"/}'] }'
+  else
+    none=$(gvisor_arguments --network=none) && host=$(gvisor_arguments --network=host) ||
+      { say "gVisor does not run on this machine: its tests will be skipped"; return 0; }
+    # shellcheck disable=SC2086
+    none='"runsc": { "path": "/usr/bin/runsc", "runtimeArgs": ['$(quoted $none)'] },
+    "runsc-hostnet": { "path": "/usr/bin/runsc", "runtimeArgs": ['$(quoted $host)'] }'
+  fi
+  say "registering gVisor in $ENGINE_SETTINGS"
+  mkdir -p "$(dirname $ENGINE_SETTINGS)"
+  printf '{\n  "runtimes": {\n    %s\n  }\n}\n' "$none" >$ENGINE_SETTINGS
+  # The engine reads its runtimes again on SIGHUP; running containers go on.
+  local pid
+  for pid in $(cat $ENGINE_PIDFILE /var/run/docker.pid 2>/dev/null); do kill -HUP "$pid" 2>/dev/null || true; done
+  local tries=0
+  until case " $(engine_runtimes) " in *" runsc "*) true ;; *) false ;; esac; do
+    tries=$((tries + 1))
+    [ $tries -lt 50 ] || { say "the engine did not take gVisor up: its tests will be skipped"; return 0; }
+    sleep 0.1
+  done
+}

@@ -18,15 +18,22 @@ export interface ScenarioSet<Context = unknown> {
   open(signal: AbortSignal): Promise<{ readonly context: Context; close(): Promise<void> }>;
 }
 
+/** Thrown by a scenario, or by the opening of its set, that cannot be tried on this machine. */
+export class SkipScenario extends Error {}
+
 export interface CaseReport {
   readonly id: string;
   readonly ok: boolean;
+  /** Not tried, for the reason in `detail`: neither passed nor failed. */
+  readonly skipped?: true;
   readonly detail: string;
 }
 
 export interface SetReport {
   readonly name: string;
   readonly passed: number;
+  /** Part of `total`. */
+  readonly skipped: number;
   readonly total: number;
   readonly seconds: number;
   readonly cases: readonly CaseReport[];
@@ -54,7 +61,7 @@ export async function runSet<Context>(
   const cases: CaseReport[] = [];
   const add = (report: CaseReport) => {
     cases.push(report);
-    options.say(`${report.ok ? "ok  " : "FAIL"} ${set.name}/${report.id}: ${report.detail}`);
+    options.say(`${report.ok ? "ok  " : report.skipped ? "SKIP" : "FAIL"} ${set.name}/${report.id}: ${report.detail}`);
   };
   if (chosen.length > 0) {
     try {
@@ -69,7 +76,8 @@ export async function runSet<Context>(
     }
   }
   const passed = cases.filter((c) => c.ok).length;
-  return { name: set.name, passed, total: cases.length, seconds: Math.round((performance.now() - started) / 100) / 10, cases };
+  const skipped = cases.filter((c) => c.skipped).length;
+  return { name: set.name, passed, skipped, total: cases.length, seconds: Math.round((performance.now() - started) / 100) / 10, cases };
 }
 
 async function runScenario<Context>(scenario: Scenario<Context>, context: Context, signal: AbortSignal): Promise<CaseReport> {
@@ -80,6 +88,7 @@ async function runScenario<Context>(scenario: Scenario<Context>, context: Contex
   try {
     return { id: scenario.id, ok: true, detail: await Promise.race([scenario.run(context, either), tooLong]) };
   } catch (thrown) {
+    if (thrown instanceof SkipScenario) return { id: scenario.id, ok: false, skipped: true, detail: detailOf(thrown) };
     return { id: scenario.id, ok: false, detail: limit.aborted ? `took too long; ${detailOf(thrown)}` : detailOf(thrown) };
   }
 }

@@ -39,7 +39,7 @@ export function fromVitest(report: unknown): Totals {
   return success || totals.failed > 0 ? totals : { ...totals, failed: 1 };
 }
 
-const e2eSchema = z.object({ passed: z.int().min(0), total: z.int().min(0) });
+const e2eSchema = z.object({ passed: z.int().min(0), skipped: z.int().min(0).default(0), total: z.int().min(0) });
 
 /** Counts what an e2e run printed: its last line of standard output. Anything that is not a full report is one failure. */
 export function fromE2e({ code, stdout }: { readonly code: number; readonly stdout: string }): Totals {
@@ -51,8 +51,9 @@ export function fromE2e({ code, stdout }: { readonly code: number; readonly stdo
     return { ...NOTHING, failed: 1 };
   }
   const report = e2eSchema.safeParse(parsed);
-  if (!report.success || report.data.passed > report.data.total || report.data.total === 0) return { ...NOTHING, failed: 1 };
-  const { passed, total } = report.data;
-  const failed = total - passed;
-  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped: 0 };
+  if (!report.success || report.data.passed + report.data.skipped > report.data.total || report.data.total === 0)
+    return { ...NOTHING, failed: 1 };
+  const { passed, skipped, total } = report.data;
+  const failed = total - passed - skipped;
+  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped };
 }

@@ -3,6 +3,7 @@ import { createHub, createRpcPool, createTxQueue, type Hub, type RpcPool, sqlite
 import { type Clock, CodedError, type Logger, type Random } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
 import type { WorkerSettings } from "./config.ts";
+import type { LiveSettings } from "./control/live-settings.ts";
 import type { KnownNetwork } from "./network-memory.ts";
 import type { Checkpoint } from "./replicate/ports.ts";
 
@@ -20,10 +21,10 @@ export interface ChainSide {
  */
 export async function openChain(
   network: KnownNetwork,
-  options: { readonly settings: WorkerSettings; readonly account: PrivateKeyAccount; readonly db: DatabaseSync },
+  options: { readonly settings: WorkerSettings; readonly live: LiveSettings; readonly account: PrivateKeyAccount; readonly db: DatabaseSync },
   deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger; readonly checkpoint: Checkpoint },
 ): Promise<ChainSide> {
-  const { settings, account, db } = options;
+  const { settings, live, account, db } = options;
   const { clock, random, log, checkpoint } = deps;
   const pool = await createRpcPool(
     { urls: network.nodes, chainId: network.chainId, expectedHub: network.hub },
@@ -39,7 +40,14 @@ export async function openChain(
         pool,
         account,
         store: sqliteOutbox(db),
-        gas: { multiplier: settings.gasPriceMultiplier, cap: settings.gasPriceCap },
+        gas: {
+          get multiplier() {
+            return live.current.gasPriceMultiplier;
+          },
+          get cap() {
+            return live.current.gasPriceCap;
+          },
+        },
         confirmations: settings.confirmations,
       },
       {

@@ -14,6 +14,9 @@ import {
   setting,
   type Values,
 } from "@iexec-ts/service";
+import { MANNER_SETTINGS } from "./manners/settings.ts";
+import { POLICY_SETTINGS } from "./policy/settings.ts";
+import { SGX_DRIVER_MODES } from "./tee/steps.ts";
 
 const MIB = 1_024 * 1_024;
 
@@ -117,7 +120,7 @@ export const workerConfig = defineConfig({
       env: ["IEXEC_GAS_PRICE_MULTIPLIER"],
       flag: "--gas-price-multiplier",
       doc: "How much more than the network's gas price to offer; more is faster and dearer.",
-      reload: "restart",
+      reload: "live",
       schema: asDecimal({ min: 0.1, max: 100 }).default(1.3),
     }),
     gasPriceCap: setting({
@@ -125,7 +128,7 @@ export const workerConfig = defineConfig({
       flag: "--gas-price-cap",
       unit: "wei",
       doc: "Highest price paid per gas unit, whatever the network asks; above it transactions wait.",
-      reload: "restart",
+      reload: "live",
       schema: asAmount({ min: 1n }).default(22_000_000_000n),
     }),
     port: setting({
@@ -147,7 +150,7 @@ export const workerConfig = defineConfig({
       flag: "--cpus",
       unit: "CPUs",
       doc: "Tasks computed at once, one CPU each; by default one CPU less than the host has.",
-      reload: "restart",
+      reload: "live",
       schema: asWholeNumber({ min: 1, max: 1_024 }).optional(),
     }),
     memoryMib: setting({
@@ -155,13 +158,27 @@ export const workerConfig = defineConfig({
       flag: "--task-memory-mib",
       unit: "MiB",
       doc: "Memory of one task's container; by default an equal share of what the host can spare.",
-      reload: "restart",
+      reload: "live",
       schema: asWholeNumber({ min: 64 }).optional(),
     }),
     gpu: setting({
       env: ["IEXEC_WORKER_GPU_ENABLED"],
       flag: "--gpu",
       doc: "Offer this machine's GPU; one task at a time then.",
+      reload: "restart",
+      schema: asSwitch().default(false),
+    }),
+    sgxDriverMode: setting({
+      env: ["IEXEC_WORKER_SGX_DRIVER_MODE"],
+      flag: "--sgx-driver-mode",
+      doc: "Driver of Intel SGX: NONE (no SGX), LEGACY (the old isgx driver) or NATIVE (the kernel's own, from Linux 5.11 on).",
+      reload: "restart",
+      schema: asChoice(SGX_DRIVER_MODES).default("NONE"),
+    }),
+    tdx: setting({
+      env: ["IEXEC_WORKER_TDX_ENABLED"],
+      flag: "--tdx",
+      doc: "This worker runs inside an Intel TDX guest and may say so.",
       reload: "restart",
       schema: asSwitch().default(false),
     }),
@@ -175,9 +192,23 @@ export const workerConfig = defineConfig({
     runtime: setting({
       env: ["IEXEC_WORKER_CONTAINER_RUNTIME"],
       flag: "--container-runtime",
-      doc: "Container runtime of apps; auto takes gVisor (runsc) when the engine has it.",
+      doc: "Container runtime of apps; auto takes gVisor (runsc) when the engine has it and it works, else runc.",
       reload: "restart",
       schema: asChoice(["auto", "runc", "runsc"]).default("auto"),
+    }),
+    allowUnproved: setting({
+      env: ["IEXEC_WORKER_ALLOW_UNPROVED_LIMITS"],
+      flag: "--allow-unproved-limits",
+      doc: "Take tasks although this host ignores a limit of their containers or that cannot be found out.",
+      reload: "restart",
+      schema: asSwitch().default(false),
+    }),
+    probeImage: setting({
+      env: ["IEXEC_WORKER_PROBE_IMAGE"],
+      flag: "--probe-image",
+      doc: "Image with sh and nc to prove the isolation with, pulled where this host has no static busybox.",
+      reload: "restart",
+      schema: asText(512).default("docker.io/library/busybox:1.37.0"),
     }),
     dockerSocket: setting({
       env: ["IEXEC_WORKER_DOCKER_SOCKET", "DOCKER_HOST"],
@@ -191,7 +222,7 @@ export const workerConfig = defineConfig({
       flag: "--min-pull-timeout",
       unit: "duration; plain numbers are ms",
       doc: "Least time given to the pull of an app's image.",
-      reload: "restart",
+      reload: "live",
       schema: asDurationMs({ minMs: 1_000 }).default(300_000),
     }),
     maxPullTimeoutMs: setting({
@@ -199,7 +230,7 @@ export const workerConfig = defineConfig({
       flag: "--max-pull-timeout",
       unit: "duration; plain numbers are ms",
       doc: "Most time given to the pull of an app's image.",
-      reload: "restart",
+      reload: "live",
       schema: asDurationMs({ minMs: 1_000 }).default(1_800_000),
     }),
     registryAddress: setting({
@@ -262,15 +293,23 @@ export const workerConfig = defineConfig({
       flag: "--max-download-bytes",
       unit: "bytes",
       doc: "Largest dataset or input file.",
-      reload: "restart",
+      reload: "live",
       schema: asWholeNumber({ min: 1_024 }).default(2_048 * MIB),
+    }),
+    downloadTimeoutMs: setting({
+      env: ["IEXEC_WORKER_DOWNLOAD_TIMEOUT"],
+      flag: "--download-timeout",
+      unit: "duration; plain numbers are ms",
+      doc: "Most time for one attempt to download a dataset or an input file.",
+      reload: "live",
+      schema: asDurationMs({ minMs: 1_000 }).default(600_000),
     }),
     maxOutputBytes: setting({
       env: ["IEXEC_WORKER_MAX_OUTPUT_BYTES"],
       flag: "--max-output-bytes",
       unit: "bytes",
       doc: "Most an app may write to its output folder.",
-      reload: "restart",
+      reload: "live",
       schema: asWholeNumber({ min: 1_024 }).default(1_024 * MIB),
     }),
     minFreeMib: setting({
@@ -278,7 +317,7 @@ export const workerConfig = defineConfig({
       flag: "--min-free-mib",
       unit: "MiB",
       doc: "Free disk below which no new task is asked for.",
-      reload: "restart",
+      reload: "live",
       schema: asWholeNumber({ min: 0 }).default(2_048),
     }),
     errorText: setting({
@@ -287,6 +326,13 @@ export const workerConfig = defineConfig({
       doc: "Worker generation whose wording of download failures this pool agrees on; all workers of a pool must write the same.",
       reload: "restart",
       schema: asChoice(["9.2", "9.1", "9.0"]).default("9.2"),
+    }),
+    strictJava: setting({
+      env: ["IEXEC_WORKER_STRICT_JAVA"],
+      flag: "--strict-java",
+      doc: "Give apps exactly what a Java 9 worker gives them, where their output could depend on it, for pools with Java workers.",
+      reload: "restart",
+      schema: asSwitch().default(false),
     }),
     confirmations: setting({
       env: ["IEXEC_WORKER_CONFIRMATIONS"],
@@ -304,6 +350,8 @@ export const workerConfig = defineConfig({
       reload: "restart",
       schema: asDurationMs().default(10_000),
     }),
+    ...MANNER_SETTINGS,
+    ...POLICY_SETTINGS,
     logLevel: setting({
       env: ["IEXEC_WORKER_LOG_LEVEL"],
       flag: "--log-level",

@@ -1,25 +1,58 @@
 import { CodedError, type Output, readKeystore, runService } from "@iexec-ts/service";
-import { privateKeyToAccount } from "viem/accounts";
+import { install as useOneHttpClient } from "undici";
 import { workerConfig } from "./config.ts";
+import { defaultConfigPath, knownConfigFile } from "./config-file.ts";
+import { followFile } from "./control/follow-file.ts";
+import { liveSettings } from "./control/live-settings.ts";
 import type { Checkpoint } from "./replicate/ports.ts";
-import { serveWorker } from "./server.ts";
 import { VERSION } from "./version.ts";
-import { startWorker } from "./worker.ts";
 
 /** SIDE EFFECTS: runs a worker until it is told to stop, or stops to protect its stake. @returns the exit code of the process */
 export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output, checkpoint?: Checkpoint): Promise<number> {
-  return runService({ definition: workerConfig, version: VERSION }, { argv, env, output }, async ({ settings, logger, shutdown }) => {
-    const wallet = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
-    const account = privateKeyToAccount(wallet.privateKey.reveal());
-    const worker = await startWorker(
-      { settings, account },
-      { log: logger, signal: shutdown.signal, ...(checkpoint === undefined ? {} : { checkpoint }) },
-    );
-    shutdown.add("worker", () => worker.close());
-    const server = await serveWorker(worker, settings, logger);
-    shutdown.add("page", () => server.close());
-    logger.info("page", { url: server.url });
-    const end = await Promise.race([worker.halted, shutdown.done]);
-    return end instanceof CodedError ? end : undefined;
-  });
+  // Node's own copy of undici would be loaded beside the one we need for sockets and guards: 13 MiB.
+  useOneHttpClient();
+  return runService(
+    { definition: workerConfig, version: VERSION },
+    { argv, env, output, file: () => knownConfigFile(env) },
+    async ({ settings, config, reload, logger, shutdown }) => {
+      // The key is derived on another thread while the rest of the program loads.
+      const opening = readKeystore(settings.walletPath, settings.walletPassword.reveal());
+      const [wallet, { privateKeyToAccount }, { startWorker }, { serveWorker }] = await Promise.all([
+        opening,
+        import("viem/accounts"),
+        import("./worker.ts"),
+        import("./server.ts"),
+      ]);
+      const account = privateKeyToAccount(wallet.privateKey.reveal());
+      const path = config.file ?? defaultConfigPath(env);
+      const live = liveSettings(config, reload, path, logger);
+      const reloadAgain = () => {
+        try {
+          live.reload();
+        } catch (thrown) {
+          logger.error("the settings stay as they were", { error: CodedError.from(thrown) });
+        }
+      };
+      shutdown.add("settings", followFile(path, reloadAgain, logger));
+      const worker = await startWorker(
+        { settings, account },
+        {
+          log: logger,
+          signal: shutdown.signal,
+          live,
+          stop: (how) => {
+            void shutdown.request("stop");
+            if (how === "now") void shutdown.request("now");
+          },
+          ...(checkpoint === undefined ? {} : { checkpoint }),
+        },
+      );
+      shutdown.add("worker", () => worker.close());
+      const server = await serveWorker(worker, settings, logger);
+      shutdown.add("page", () => server.close());
+      logger.info("page", { url: server.url });
+      const end = await Promise.race([worker.halted, shutdown.done]);
+      return end instanceof CodedError ? end : undefined;
+    },
+  );
 }

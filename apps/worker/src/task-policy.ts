@@ -8,7 +8,7 @@ const RESERVED_BYTES = 768 * MIB;
 const LEAST_TASK_BYTES = 256 * MIB;
 
 /** What each task may use on this host, from the operator's settings. @source compute.md 3.2, 6.4, 6.6 (defaults) */
-export function taskPolicy(settings: WorkerSettings, slots: number): TaskPolicy {
+export function taskPolicy(settings: Omit<WorkerSettings, "walletPassword">, slots: number): TaskPolicy {
   const share = Math.max(LEAST_TASK_BYTES, Math.floor((totalmem() - RESERVED_BYTES) / slots));
   return {
     limits: {
@@ -25,8 +25,8 @@ export function taskPolicy(settings: WorkerSettings, slots: number): TaskPolicy 
       limits: {
         maxBytes: settings.maxDownloadBytes,
         connectMs: 10_000,
-        idleMs: 30_000,
-        totalMs: 600_000,
+        idleMs: Math.min(30_000, settings.downloadTimeoutMs),
+        totalMs: settings.downloadTimeoutMs,
         maxRedirects: 5,
         tries: 3,
       },
@@ -43,6 +43,7 @@ export function taskPolicy(settings: WorkerSettings, slots: number): TaskPolicy 
       callbackBytes: 64 * 1_024,
     },
     pullTimeout: { minMinutes: settings.minPullTimeoutMs / 60_000, maxMinutes: settings.maxPullTimeoutMs / 60_000 },
+    environment: settings.strictJava ? "v9" : "union",
     errorText: settings.errorText,
   };
 }

@@ -20,7 +20,17 @@ import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
+import { controlActions } from "./control/actions.ts";
+import type { Desk, StopHow } from "./control/desk.ts";
+import { fixedSettings, type LiveSettings } from "./control/live-settings.ts";
+import { Operation, type Refusal } from "./control/operation.ts";
+import { serveControl } from "./control/server.ts";
+import { socketPath } from "./control/wire.ts";
 import { checkHost, freeMib, slotsOf } from "./host-check.ts";
+import { IsolationGuard } from "./isolation.ts";
+import { keptMib } from "./manners/disk.ts";
+import { type HostFacts, linuxHost } from "./manners/host-facts.ts";
+import { watchManners } from "./manners/manners.ts";
 import { type KnownNetwork, recallNetwork, rememberNetwork } from "./network-memory.ts";
 import { ReplicateEngine } from "./replicate/engine.ts";
 import { Journal } from "./replicate/journal.ts";
@@ -29,10 +39,13 @@ import { recover } from "./replicate/recover.ts";
 import type { Replicate, StatusChange } from "./replicate/replicate.ts";
 import { canRetry } from "./replicate/retry.ts";
 import { appContainer } from "./replicate/stages/compute.ts";
+import { slotsInUse } from "./session/demand.ts";
 import { takeIn } from "./session/intake.ts";
 import { joinPool, type Membership } from "./session/membership.ts";
 import { createResultProxyClient } from "./session/result-proxy-client.ts";
 import { taskPolicy } from "./task-policy.ts";
+import { lookForTee } from "./tee/sight.ts";
+import { type Tee, teeOf } from "./tee/tee.ts";
 import { VERSION } from "./version.ts";
 import { refuseChangedWallet, rememberName } from "./wallet-memory.ts";
 
@@ -48,6 +61,14 @@ export interface WorkerDeps {
   readonly checkpoint?: Checkpoint;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
+  /** Where the host's `/proc`, `/dev` and `/sys` are looked for; `/` unless told. */
+  readonly hostRoot?: string;
+  /** The machine it is a guest on. */
+  readonly host?: HostFacts;
+  /** Settings that change while it runs; without them all stay as given. */
+  readonly live?: LiveSettings;
+  /** Ends the program, for the operator's commands; without it they end this worker alone. */
+  readonly stop?: (how: StopHow) => void;
 }
 
 export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> {
@@ -59,6 +80,12 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   readonly joined: Promise<void>;
   /** Resolves with the reason when the worker stopped by itself. */
   readonly halted: Promise<CodedError>;
+  /** What the operator wants: to work, to pause, to finish. */
+  readonly operation: Operation;
+  /** What it found of trusted execution on its host. */
+  readonly tee: Tee;
+  /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
+  readonly refusal: Refusal | undefined;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
   /** Stops asking, leaves what is under way resumable, closes everything. Idempotent. */
   close(): Promise<void>;
@@ -77,7 +104,7 @@ const JOIN_GRACE_MS = 2_000;
  * Errors: WRK-10xx (host, lock, pool), SBX-1001 (Docker), CHN-… (nodes), WIR-… (a scheduler that refuses).
  */
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
-  const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined } = deps;
+  const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
   const closers: (() => Promise<void> | void)[] = [];
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
@@ -108,9 +135,32 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       if (status === "REVEAL_TIMEOUT" || status === "CANT_REVEAL")
         log.error("stake may be lost", { error: new CodedError("WRK-1316", { taskId }) });
     });
+    const tee = teeOf(settings, await lookForTee(deps.hostRoot));
+    for (const error of tee.problems) log.warn("no trusted execution", { error });
+    const operation = new Operation(journal.db, clock);
+    closers.push(() => operation.close());
+    let refusal: Refusal | undefined;
+    const desk: Desk = {
+      worker,
+      journal,
+      operation,
+      live,
+      clock,
+      log,
+      stop: deps.stop ?? (() => void close()),
+      refusal: () => refusal,
+      work: undefined,
+    };
+    await openControl(desk);
+    const uses = fileImageUses(join(settings.stateDir, "images.json"));
     const sandbox = createDockerSandbox(
-      { ...engineAt(settings.dockerSocket), runtime: settings.runtime, registryCredentials: credentials(settings) },
-      { clock, logger: log, random: () => random.float(), imageUses: fileImageUses(join(settings.stateDir, "images.json")) },
+      {
+        ...engineAt(settings.dockerSocket),
+        runtime: settings.runtime,
+        decode: settings.strictJava ? "frames" : "stream",
+        registryCredentials: credentials(settings),
+      },
+      { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
     closers.push(() => sandbox.close());
     const connecting = connectPatiently();
@@ -130,16 +180,31 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         "apps may reach this host's private networks: the firewall rules could not be set; run as root or set IEXEC_WORKER_TASK_NETWORK=none",
       );
     }
+    const isolation = new IsolationGuard(
+      {
+        path: join(settings.baseDir, "isolation.json"),
+        network: settings.network,
+        labels: { [LABELS.worker]: worker, [LABELS.stage]: "probe" },
+        probeImage: settings.probeImage,
+        allowUnproved: settings.allowUnproved,
+      },
+      { sandbox, clock, log, backoff: newBackoff },
+    );
+    closers.push(() => isolation.close());
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkOf(await connecting);
-    const chain = await openChain(network, { settings, account, db: journal.db }, { clock, random, log, checkpoint });
+    const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
     closers.push(() => chain.close());
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
     closers.push(() => results.close());
 
-    const slots = slotsOf(settings);
-    const policy = taskPolicy(settings, slots);
+    const slots = () => slotsOf(live.current);
+    const manners = watchManners(() => live.current, deps.host ?? linuxHost(), {
+      clock,
+      ownCpus: () => slotsInUse(journal),
+      usedMib: (budget) => keptMib(budget, { tasksDir, sandbox, uses }),
+    });
     const confirmations = BigInt(settings.confirmations);
     const ports: Ports = {
       name: settings.name,
@@ -148,8 +213,11 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       journal,
       ...chain,
       sandbox,
+      isolation,
       results,
-      policy,
+      get policy() {
+        return taskPolicy(live.current, slots());
+      },
       confirmations,
       clock,
       log,
@@ -165,6 +233,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     };
     const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff });
     closers.push(() => engine.close());
+    desk.work = { engine, ports };
 
     const unfinished = recover(ports);
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));
@@ -180,6 +249,17 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       await settled;
       await membership?.close();
     };
+    /** What this worker offers now. */
+    const me = () => ({
+      name: settings.name,
+      walletAddress: worker,
+      os: type(),
+      cpu: arch(),
+      cpuNb: slots(),
+      memorySize: Math.floor(totalmem() / 2 ** 30),
+      gpuEnabled: settings.gpu,
+      ...tee.registration,
+    });
     const join_ = async (): Promise<void> => {
       link = await connecting;
       if (stop.signal.aborted) await link.close();
@@ -189,38 +269,53 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       closers.push(leavePool);
       membership = await joinPool({
         link,
-        me: {
-          name: settings.name,
-          walletAddress: worker,
-          os: type(),
-          cpu: arch(),
-          cpuNb: slots,
-          memorySize: Math.floor(totalmem() / 2 ** 30),
-          gpuEnabled: settings.gpu,
-          teeEnabled: false,
-          tdxEnabled: false,
-        },
+        me: me(),
         engine,
         journal,
         pool: chain.pool,
         slots,
         takeIn: (assignment) => {
           checkpoint("W01");
-          return takeIn(assignment, { hub: chain.hub, journal, worker, workerpool: named.workerpool });
+          return takeIn(assignment, { hub: chain.hub, journal, worker, workerpool: named.workerpool, tee, policy: () => live.current });
         },
-        refusal: () => diskRefusal(tasksDir, settings.minFreeMib),
+        gate: {
+          look: async () =>
+            operation.refusal() ??
+            isolation.refusal() ??
+            (await manners.refusal()) ??
+            (await diskRefusal(tasksDir, live.current.minFreeMib)),
+          onChange: (listener) => {
+            const unhook = [operation.onChange(listener), isolation.onChange(listener), live.onChange(listener)];
+            return () => {
+              for (const remove of unhook) remove();
+            };
+          },
+        },
+        onLook: (error) => {
+          const since = error !== undefined && error.code === refusal?.error.code ? refusal.since : clock.now();
+          refusal = error === undefined ? undefined : { error, since };
+        },
         backoff: newBackoff,
         clock,
         log,
       });
+      // After joining, so that the start does not wait for it.
+      isolation.begin().catch((thrown: unknown) => log.warn("isolation could not be proved yet", { error: CodedError.from(thrown) }));
       log.info("Cool, your iexec-worker is all set!", {
         wallet: worker,
         workerpool: named.workerpool,
         scheduler: schedulerUrl(settings),
-        slots,
+        slots: slots(),
       });
     };
     const joined = join_();
+    closers.push(
+      live.onChange((changes) => {
+        // A scheduler gives no more tasks at once than it was told of.
+        if (!changes.some(({ key, live: now }) => key === "cpus" && now)) return;
+        membership?.describe(me()).catch((thrown: unknown) => log.warn("the scheduler was not told", { error: CodedError.from(thrown) }));
+      }),
+    );
     if (known === undefined) await joined;
     else joined.catch((thrown: unknown) => (stop.signal.aborted ? undefined : stopAll(CodedError.from(thrown))));
 
@@ -232,6 +327,11 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       queue: chain.queue,
       joined,
       halted,
+      operation,
+      tee,
+      get refusal() {
+        return refusal;
+      },
       get link() {
         return link;
       },
@@ -241,6 +341,16 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
   } catch (thrown) {
     await close();
     throw thrown;
+  }
+
+  /** Without its socket a worker works all the same. */
+  async function openControl(desk: Desk): Promise<void> {
+    try {
+      const control = await serveControl(socketPath(settings.stateDir, desk.worker), controlActions(desk), log);
+      closers.push(() => control.close());
+    } catch (thrown) {
+      log.warn("commands cannot reach this worker", { error: CodedError.from(thrown) });
+    }
   }
 
   /** Tries until the scheduler answers or refuses for good. */

@@ -46,8 +46,9 @@ export class Command {
     this.tmp = join(dir, "tmp");
     this.out = join(dir, "out");
     const [program, ...args] = line(this);
-    const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
-    const inherited = Object.entries({ PATH, HOME, NODE_COMPILE_CACHE }).filter(([, value]) => value !== undefined);
+    // The last: behind a proxy with a certificate of its own npm would try for minutes and then fail.
+    const { PATH, HOME, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS } = process.env;
+    const inherited = Object.entries({ PATH, HOME, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS }).filter(([, value]) => value !== undefined);
     this.#child = spawn(program, args, {
       cwd: options.cwd ?? ROOT,
       env: { ...Object.fromEntries(inherited), TMPDIR: this.tmp, ...options.env },

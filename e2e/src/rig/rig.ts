@@ -119,10 +119,18 @@ export class Rig {
 
 /** SIDE EFFECTS: starts a network with the probe app and `wallets` funded wallets. IEXEC_E2E_LOG=info shows the services' logs. */
 export async function startRig(options: RigOptions, signal: AbortSignal): Promise<Rig> {
-  const { wallets, ...rest } = options;
+  const { wallets, workerEnv, ...rest } = options;
   const level = process.env.IEXEC_E2E_LOG === "info" || process.env.IEXEC_E2E_LOG === "debug" ? process.env.IEXEC_E2E_LOG : "silent";
   const network = await startNetwork(
-    { ...ANY_PORTS, workers: 0, image: buildProbeImage, extraWallets: wallets, ...rest },
+    {
+      ...ANY_PORTS,
+      workers: 0,
+      image: buildProbeImage,
+      extraWallets: wallets,
+      // The same on every host, whether its engine has gVisor or not.
+      workerEnv: { IEXEC_WORKER_CONTAINER_RUNTIME: "runc", ...workerEnv },
+      ...rest,
+    },
     { log: createLogger({ level }), progress: () => undefined, signal },
   );
   return new Rig(network);

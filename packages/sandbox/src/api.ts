@@ -84,7 +84,10 @@ export interface EngineReport {
   readonly version: string;
   readonly apiVersion: string;
   readonly runtimes: readonly string[];
+  /** Runs apps without a network. */
   readonly runtime: string;
+  /** Runs apps with a network; undefined: none can, and such runs are refused (SBX-1403). */
+  readonly networkRuntime: string | undefined;
   readonly cgroupVersion: string;
   readonly cpus: number;
   readonly memoryBytes: number;

@@ -24,14 +24,14 @@ const engine = (over: Partial<EngineFacts> = {}): EngineFacts => ({
     apiVersion: "1.41",
     runtimes: ["runc"],
     runtime: "runc",
+    networkRuntime: "runc",
     cgroupVersion: "2",
     cpus: 2,
     memoryBytes: 8e9,
     rootless: false,
     ignoredLimits: [],
   },
-  runtime: "runc",
-  gvisor: false,
+  engineId: "A",
   platform: "linux/amd64",
   cgroupV1: false,
   ...over,
@@ -110,7 +110,7 @@ describe("every profile and policy", () => {
   });
 
   test("gVisor needs more processes, and no engine more processors than it has", () => {
-    expect(host({}, engine({ gvisor: true })).PidsLimit).toBe(4096);
+    expect(host({}, engine({ report: { ...engine().report, runtime: "runsc" } })).PidsLimit).toBe(4096);
     const many = { ...spec, limits: { ...spec.limits, cpus: 64 } };
     expect(containerConfig(many, image(), engine(), settings).HostConfig.NanoCpus).toBe(2e9);
   });

@@ -1,6 +1,6 @@
 import { CodedError } from "@iexec-ts/service";
 import { LABELS, type Limits, type RunSpec } from "./api.ts";
-import type { EngineFacts } from "./engine-report.ts";
+import { type EngineFacts, runtimeFor } from "./engine-report.ts";
 import type { ImageDetails } from "./engine-schemas.ts";
 import type { Profile } from "./options.ts";
 
@@ -71,6 +71,7 @@ export function checkSpec(spec: RunSpec): void {
  */
 export function containerConfig(spec: RunSpec, image: ImageDetails, engine: EngineFacts, settings: ContainerSettings) {
   const { limits } = spec;
+  const runtime = runtimeFor(engine, spec.network);
   const compat = settings.profile === "compat";
   const mounted = new Set(spec.mounts.map((mount) => mount.container));
   const declared = Object.keys(image.Config?.Volumes ?? {}).filter((path) => !mounted.has(path.replace(/(.)\/+$/, "$1")));
@@ -92,7 +93,7 @@ export function containerConfig(spec: RunSpec, image: ImageDetails, engine: Engi
       AutoRemove: false,
       RestartPolicy: { Name: "no" },
       Init: settings.init,
-      Runtime: engine.runtime,
+      Runtime: runtime.name,
       NetworkMode: settings.network ?? "none",
       CapDrop: ["ALL"],
       CapAdd: compat ? COMPAT_CAPABILITIES : [],
@@ -104,7 +105,7 @@ export function containerConfig(spec: RunSpec, image: ImageDetails, engine: Engi
         ...(compat ? {} : { "/var/tmp": tmpfs(64 * MIB), "/run": tmpfs(16 * MIB) }),
         ...(compat ? {} : Object.fromEntries(declared.map((path) => [path, tmpfs(limits.tmpBytes)]))),
       },
-      PidsLimit: engine.gvisor ? Math.max(limits.pids, MIN_GVISOR_PIDS) : limits.pids,
+      PidsLimit: runtime.gvisor ? Math.max(limits.pids, MIN_GVISOR_PIDS) : limits.pids,
       Memory: limits.memoryBytes,
       MemorySwap: limits.memoryBytes,
       OomScoreAdj: 500,

@@ -11,20 +11,23 @@ import {
   removeContainer,
   startContainer,
 } from "./containers.ts";
-import { measureTree } from "./disk-usage.ts";
 import { type EgressRules, egressRules, ensureRules, hostFirewall, hostResolvers, rulesHold } from "./egress-guard.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type EngineFacts, readEngine } from "./engine-report.ts";
 import type { ContainerDetails } from "./engine-schemas.ts";
 import { type ImageUses, memoryImageUses } from "./image-uses.ts";
 import { captureLogs, MalformedLog } from "./logs.ts";
+import { measureRun } from "./measure-run.ts";
 import type { DockerSandboxDeps, DockerSandboxOptions, SandboxLogger } from "./options.ts";
 import { type Measure, untilExceeded } from "./output-watch.ts";
+import { probeImage } from "./probe-image.ts";
+import { type IsolationProof, type ProofRequest, proofKey, proveOnEngine } from "./prove.ts";
 import { type IsolationReport, type IsolationTarget, proveIsolation } from "./prove-isolation.ts";
 import { type PruneRequest, pruneImages } from "./prune-images.ts";
 import { checkPlatform, findImage, inspectImage, pullImage } from "./pull.ts";
 import { ensureNetwork, listNetworks, networkName, removeNetwork } from "./run-network.ts";
 import { type Ending, supervise } from "./supervise.ts";
+import { sweepOrphans } from "./sweep-orphans.ts";
 import { backOffMs, onceEngineAnswers } from "./wait-for-engine.ts";
 
 /** What the Docker adapter can do beyond the port. */
@@ -38,6 +41,22 @@ export interface DockerSandbox extends Sandbox {
     extra?: readonly IsolationTarget[],
     signal?: AbortSignal,
   ): Promise<IsolationReport>;
+  /**
+   * Proves, with containers that try, that what apps are given is all they get on this host: see `proveLimits`. A gVisor that cannot run
+   * the probe is not used any more when the runtime is `auto`.
+   *
+   * Errors: as `run`; SBX-1502 without an image to probe with.
+   * SIDE EFFECTS: imports or pulls a small image, runs containers.
+   */
+  prove(request: ProofRequest, signal?: AbortSignal): Promise<IsolationProof>;
+  /**
+   * Runs `work` with a small image that holds `sh`.
+   *
+   * Errors: SBX-1001, SBX-1502. SIDE EFFECTS: imports an image for the time of the work, or pulls one that stays.
+   */
+  withProbeImage<T>(request: Omit<ProofRequest, "network">, work: (image: string) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Changes with whatever a proof depends on: the engine, its version, its runtimes. */
+  proofKey(signal?: AbortSignal): Promise<string>;
   /** Whether the firewall rules of isolated runs are in place now. SIDE EFFECTS: puts them in place if they can be. */
   guardEgress(signal?: AbortSignal): Promise<boolean>;
 }
@@ -67,6 +86,8 @@ class DockerAdapter implements DockerSandbox {
   #facts: Promise<EngineFacts> | undefined;
   #rules: Promise<EgressRules> | undefined;
   #guarded = false;
+  /** Runtimes that could not run a probe. */
+  readonly #broken = new Set<string>();
 
   constructor(options: DockerSandboxOptions, deps: DockerSandboxDeps) {
     this.#options = options;
@@ -170,13 +191,53 @@ class DockerAdapter implements DockerSandbox {
     }
   }
 
+  prove(request: ProofRequest, signal?: AbortSignal): Promise<IsolationProof> {
+    return proveOnEngine(
+      {
+        clock: this.#deps.clock,
+        engine: this.#engine,
+        logger: this.#deps.logger,
+        auto: (this.#options.runtime ?? "auto") === "auto",
+        report: async () => (await this.#engineFacts(signal)).report,
+        run: (spec, cut) => this.run(spec, cut),
+        pull: (image, timeoutMs) => this.pull(image, { timeoutMs }, signal),
+        proveEgress: (image) => this.proveIsolation(image, request.labels, [], signal),
+        avoid: (runtimes) => {
+          for (const name of runtimes) this.#broken.add(name);
+          this.#facts = undefined;
+        },
+      },
+      request,
+      signal,
+    );
+  }
+
+  async withProbeImage<T>(
+    { labels, fallbackImage }: Omit<ProofRequest, "network">,
+    work: (image: string) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const pull = (image: string, timeoutMs: number) => this.pull(image, { timeoutMs }, signal);
+    const probe = await probeImage(this.#engine, { id: proofKey(Object.entries(labels).flat()), fallback: fallbackImage, pull }, signal);
+    try {
+      return await work(probe.image);
+    } finally {
+      await probe.remove();
+    }
+  }
+
+  async proofKey(signal?: AbortSignal): Promise<string> {
+    const { engineId, report } = await this.#engineFacts(signal);
+    return proofKey([engineId, report.version, report.runtime, report.networkRuntime ?? "", report.cgroupVersion]);
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new CodedError("SBX-1006"));
   }
 
   #engineFacts(signal?: AbortSignal): Promise<EngineFacts> {
     if (this.#facts !== undefined) return this.#facts;
-    const reading = readEngine(this.#engine, this.#options.runtime ?? "auto", signal);
+    const reading = readEngine(this.#engine, this.#options.runtime ?? "auto", this.#broken, signal);
     this.#facts = reading;
     reading.catch(() => {
       if (this.#facts === reading) this.#facts = undefined;
@@ -244,6 +305,9 @@ class DockerAdapter implements DockerSandbox {
     } catch (thrown) {
       if (hasCode(thrown, "SBX-1203")) {
         await removeContainer(this.#engine, id);
+        // A gVisor that failed to start leaves its processes behind, also when it was the image's fault.
+        const swept = await sweepOrphans(id);
+        if (swept > 0) this.#deps.logger.info("processes of a failed start ended", { container: spec.name, processes: swept });
         await this.#dropNetwork(spec);
       }
       throw thrown;
@@ -335,38 +399,13 @@ class DockerAdapter implements DockerSandbox {
   /** What the app has written to disk. A look that fails says nothing about the app, so it must not end the run. */
   async #measureOutput(spec: RunSpec, id: string, signal: AbortSignal): Promise<Measure> {
     try {
-      return await this.#measure(spec, id, signal);
+      const { profile, outputEntries = 100_000 } = this.#options;
+      const ports = { engine: this.#engine, logger: this.#deps.logger, writableRoot: profile === "compat", entries: outputEntries };
+      return await measureRun(spec, id, ports, signal);
     } catch (thrown) {
       signal.throwIfAborted();
       this.#deps.logger.warn("output could not be measured", { container: spec.name, reason: String(thrown) });
       return { bytes: 0, exceeded: false };
-    }
-  }
-
-  /** Writable mounts, and the root file system where that is writable. */
-  async #measure(spec: RunSpec, id: string, signal: AbortSignal): Promise<Measure> {
-    const { outputBytes } = spec.limits;
-    let bytes = 0;
-    let left = this.#options.outputEntries ?? 100_000;
-    for (const mount of spec.mounts) {
-      if (mount.readOnly) continue;
-      const usage = await measureTree(mount.host, { bytes: outputBytes - bytes, entries: left }, signal);
-      if (usage.unreadable > 0) this.#deps.logger.warn("parts of the output cannot be measured", { container: spec.name });
-      bytes += usage.bytes;
-      left -= usage.entries;
-      if (usage.exceeded) return { bytes, exceeded: true };
-    }
-    if (this.#options.profile === "compat") bytes += await this.#rootBytes(id, signal);
-    return { bytes, exceeded: bytes > outputBytes };
-  }
-
-  /** While the engine is away nothing can be asked; the next look will tell. */
-  async #rootBytes(id: string, signal: AbortSignal): Promise<number> {
-    try {
-      return (await inspectContainer(this.#engine, id, signal, { size: true }))?.SizeRw ?? 0;
-    } catch (thrown) {
-      if (hasCode(thrown, "SBX-1001")) return 0;
-      throw thrown;
     }
   }
 }

@@ -46,6 +46,7 @@ test("jumps are added once, and found again", async () => {
   const firewall: Firewall = {
     iptables: async ([command, chain, ...rest]) => {
       if (command === "-C" && !present.has(`${chain} ${rest.join(" ")}`)) throw new Error("no such rule");
+      if (command === "-S") return restored.at(-1) ?? "";
       if (command === "-I") present.add(`${chain} ${rest.slice(1).join(" ")}`);
       return "";
     },
@@ -57,7 +58,22 @@ test("jumps are added once, and found again", async () => {
   await ensureRules(firewall, rules);
   expect(await rulesHold(firewall, rules)).toBe(true);
   expect([...present].map((jump) => jump.split(" ")[0])).toEqual(["DOCKER-USER", "INPUT"]);
-  expect(restored).toEqual([rules.restore, rules.restore]);
+  // Written again, the counters that a proof reads would start anew.
+  expect(restored).toEqual([rules.restore]);
+});
+
+test("a chain that somebody emptied does not hold, and is written again", async () => {
+  const rules = egressRules({}, DNS);
+  let content = "";
+  const firewall: Firewall = {
+    iptables: async ([command]) => (command === "-S" ? content : ""),
+    restore: async (text) => {
+      content = text;
+    },
+  };
+  expect(await rulesHold(firewall, rules)).toBe(false);
+  await ensureRules(firewall, rules);
+  expect(await rulesHold(firewall, rules)).toBe(true);
 });
 
 test("rejected packets are summed over both chains", async () => {

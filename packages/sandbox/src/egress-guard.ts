@@ -130,7 +130,12 @@ const dnsMatch = (address: string): string[] => [`-d ${address}/32 -p udp --dpor
  */
 export async function ensureRules(firewall: Firewall, rules: EgressRules, signal?: AbortSignal): Promise<void> {
   try {
-    await firewall.restore(rules.restore, signal);
+    // Writing a chain again would set its counters back, which another worker's proof may be reading.
+    for (const chain of [rules.forwardChain, rules.hostChain]) {
+      if (await hasRules(firewall, chain, rules.restore, signal)) continue;
+      await firewall.restore(rules.restore, signal);
+      break;
+    }
     for (const [chain, rule] of rules.jumps) {
       if (!(await hasJump(firewall, chain, rule, signal))) await firewall.iptables(["-I", chain, "1", ...rule], signal);
     }
@@ -143,7 +148,19 @@ export async function ensureRules(firewall: Firewall, rules: EgressRules, signal
 /** Whether the rules still hold: another program may have reloaded the packet filter. */
 export async function rulesHold(firewall: Firewall, rules: EgressRules, signal?: AbortSignal): Promise<boolean> {
   for (const [chain, rule] of rules.jumps) if (!(await hasJump(firewall, chain, rule, signal))) return false;
+  for (const chain of [rules.forwardChain, rules.hostChain]) if (!(await hasRules(firewall, chain, rules.restore, signal))) return false;
   return true;
+}
+
+/** Whether a chain has as many rules as it should; its name already says which. */
+async function hasRules(firewall: Firewall, chain: string, restore: string, signal?: AbortSignal): Promise<boolean> {
+  const count = (text: string): number => text.split("\n").filter((line) => line.startsWith(`-A ${chain} `)).length;
+  try {
+    return count(await firewall.iptables(["-S", chain], signal)) === count(restore);
+  } catch {
+    signal?.throwIfAborted();
+    return false;
+  }
 }
 
 async function hasJump(firewall: Firewall, chain: string, rule: readonly string[], signal?: AbortSignal): Promise<boolean> {

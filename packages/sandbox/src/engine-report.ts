@@ -1,14 +1,14 @@
 import { CodedError } from "@iexec-ts/service";
-import type { EngineReport } from "./api.ts";
+import type { EngineReport, NetworkPolicy } from "./api.ts";
 import type { Engine } from "./engine.ts";
 import { type EngineInfo, infoSchema, versionSchema } from "./engine-schemas.ts";
+import { chooseRuntimes, isGvisor, type WantedRuntime } from "./runtimes.ts";
 
 /** What an engine is and can do, read once and kept. */
 export interface EngineFacts {
   readonly report: EngineReport;
-  /** Name to put into `HostConfig.Runtime`. */
-  readonly runtime: string;
-  readonly gvisor: boolean;
+  /** What the engine calls itself; another engine has another name. */
+  readonly engineId: string;
   /** `linux/amd64` or the like, as images name it. */
   readonly platform: string;
   readonly cgroupV1: boolean;
@@ -36,34 +36,43 @@ export function ignoredLimits(info: EngineInfo): string[] {
 }
 
 /** Errors: SBX-1001, SBX-1005. */
-export async function readEngine(engine: Engine, wanted: "auto" | "runc" | "runsc", signal?: AbortSignal): Promise<EngineFacts> {
+export async function readEngine(
+  engine: Engine,
+  wanted: WantedRuntime,
+  broken: ReadonlySet<string>,
+  signal?: AbortSignal,
+): Promise<EngineFacts> {
   const [version, info] = await Promise.all([
     engine.json({ method: "GET", path: "/version" }, versionSchema, { what: "read its version", signal }),
     engine.json({ method: "GET", path: "/info" }, infoSchema, { what: "read its configuration", signal }),
   ]);
-  const runtimes = Object.keys(info.Runtimes ?? {});
-  const runtime = chooseRuntime(wanted, runtimes, info.DefaultRuntime);
+  const chosen = chooseRuntimes(wanted, info, broken);
   return {
+    engineId: info.ID,
     report: {
       version: version.Version,
       apiVersion: version.ApiVersion,
-      runtimes,
-      runtime,
+      runtimes: Object.keys(info.Runtimes ?? {}),
+      runtime: chosen.none,
+      networkRuntime: chosen.isolated,
       cgroupVersion: info.CgroupVersion,
       cpus: info.NCPU,
       memoryBytes: info.MemTotal,
       rootless: info.SecurityOptions.some((option) => option.includes("name=rootless")),
       ignoredLimits: ignoredLimits(info),
     },
-    runtime,
-    gvisor: runtime.startsWith("runsc"),
     platform: `${info.OSType}/${ARCHITECTURES[info.Architecture] ?? info.Architecture}`,
     cgroupV1: info.CgroupVersion === "1",
   };
 }
 
-function chooseRuntime(wanted: "auto" | "runc" | "runsc", runtimes: readonly string[], fallback: string): string {
-  if (wanted === "auto") return runtimes.includes("runsc") ? "runsc" : fallback;
-  if (!runtimes.includes(wanted)) throw new CodedError("SBX-1005", { runtime: wanted });
-  return wanted;
+/**
+ * Runtime of a run with this network.
+ *
+ * Errors: SBX-1403 when gVisor is asked for and the engine registers it only without a network.
+ */
+export function runtimeFor({ report }: EngineFacts, network: NetworkPolicy): { readonly name: string; readonly gvisor: boolean } {
+  const name = network === "none" ? report.runtime : report.networkRuntime;
+  if (name === undefined) throw new CodedError("SBX-1403", { runtime: report.runtime });
+  return { name, gvisor: isGvisor(name) };
 }

@@ -7,7 +7,8 @@ const record = z.record(z.string(), z.string()).nullish();
 export const versionSchema = z.object({ Version: z.string(), ApiVersion: z.string() });
 
 export const infoSchema = z.object({
-  Runtimes: z.record(z.string(), z.unknown()).nullish(),
+  ID: z.string().default(""),
+  Runtimes: z.record(z.string(), z.object({ runtimeArgs: list(z.string()) })).nullish(),
   DefaultRuntime: z.string().default("runc"),
   CgroupVersion: z.string().default("1"),
   CgroupDriver: z.string().default("cgroupfs"),
@@ -44,6 +45,17 @@ export const containerSchema = z.object({
 export type ContainerDetails = z.infer<typeof containerSchema>;
 
 export const createdSchema = z.object({ Id: z.string() });
+
+/** What the kernel counts for a running container. */
+export const statsSchema = z.object({
+  read: z.string(),
+  pids_stats: z.object({ limit: z.number().nullish() }).nullish(),
+  cpu_stats: z
+    .object({
+      cpu_usage: z.object({ total_usage: z.number() }).nullish(),
+    })
+    .nullish(),
+});
 
 export const containerListSchema = z.array(
   z.object({ Id: z.string(), Names: z.array(z.string()), Labels: record, State: z.string(), ImageID: z.string() }),

@@ -1,8 +1,6 @@
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { type Clock, CodedError } from "@iexec-ts/service";
-import Docker from "dockerode";
+import { Agent, request as httpRequest } from "undici";
 import { z } from "zod";
 import type { DockerSandboxOptions } from "./options.ts";
 
@@ -14,6 +12,8 @@ export interface EngineRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean>>;
   readonly body?: object;
+  /** An archive, sent instead of a body. */
+  readonly upload?: Buffer;
   /** Sent as a header of this one request. */
   readonly auth?: { readonly username: string; readonly password: string; readonly serveraddress: string };
 }
@@ -45,7 +45,20 @@ export interface Engine {
   stream<Expected = never>(request: EngineRequest, options: CallOptions<Expected>): Promise<Readable | Expected>;
 }
 
-const refusalSchema = z.object({ statusCode: z.number(), message: z.string() });
+const SUCCESSES: ReadonlySet<number> = new Set([200, 201, 204, 304]);
+
+/** The engine answered, with a status that is not a success. */
+class Refusal extends Error {
+  readonly statusCode: number;
+  readonly reason: string;
+  constructor(statusCode: number, reason: string) {
+    super(reason);
+    this.statusCode = statusCode;
+    this.reason = reason;
+  }
+}
+
+const refusalSchema = z.object({ message: z.string() });
 const systemErrorSchema = z.object({ code: z.string() });
 
 /** One printable line of bounded length out of a text of the engine. */
@@ -73,39 +86,29 @@ export function createEngine(
   const address = options.host === undefined ? { socketPath: options.socketPath ?? "/var/run/docker.sock" } : parseHost(options.host);
   const shown = "socketPath" in address ? address.socketPath : `${address.host}:${address.port}`;
   const callTimeoutMs = options.callTimeoutMs ?? 60_000;
-  // Each request has its own connection: after a restart of the engine a kept one would fail the first call.
-  const connection = {
-    host: undefined,
-    port: undefined,
-    ...address,
-    ...(options.tls === undefined
-      ? { protocol: "http" as const, agent: new HttpAgent({ keepAlive: false }) }
-      : { protocol: "https" as const, agent: new HttpsAgent({ keepAlive: false }), ...options.tls }),
-  };
-  const docker = new Docker(connection);
+  const scheme = options.tls === undefined ? "http" : "https";
+  const origin = "socketPath" in address ? `${scheme}://docker` : `${scheme}://${address.host}:${address.port}`;
+  const agent = new Agent({
+    // Each request has its own connection: after a restart of the engine a kept one would fail the first call.
+    pipelining: 0,
+    // Waiting for a container takes as long as the container; each call has its own deadline.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { ...("socketPath" in address ? address : {}), ...options.tls },
+  });
 
-  const dial = (request: EngineRequest, signal: AbortSignal): Promise<Readable> =>
-    new Promise((resolve, reject) => {
-      signal.throwIfAborted();
-      // Without this the promise stays open when the connection breaks between request and answer.
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      docker.modem.dial(
-        {
-          method: request.method,
-          path: `${request.path}?`,
-          options: { _query: request.query ?? {}, _body: request.body ?? {} },
-          ...(request.auth === undefined ? {} : { authconfig: { ...request.auth } }),
-          isStream: true,
-          abortSignal: signal,
-          statusCodes: { 200: true, 201: true, 204: true, 304: true },
-        },
-        (error: unknown, answer: unknown) => {
-          if (error !== null && error !== undefined) reject(error);
-          else if (answer instanceof Readable) resolve(answer);
-          else reject(new CodedError("SBX-1004", { what: request.path, reason: "no stream" }));
-        },
-      );
+  async function dial(request: EngineRequest, signal: AbortSignal): Promise<Readable> {
+    const { statusCode, body } = await httpRequest(`${origin}${request.path}`, {
+      dispatcher: agent,
+      method: request.method,
+      query: queryOf(request),
+      headers: headersOf(request),
+      body: request.upload ?? (request.body === undefined ? null : JSON.stringify(request.body)),
+      signal,
     });
+    if (SUCCESSES.has(statusCode)) return body;
+    throw new Refusal(statusCode, reasonOf(await readAll(body)));
+  }
 
   async function open<T>(request: EngineRequest, options: CallOptions<T>, read: (answer: Readable) => Promise<T>): Promise<T> {
     const { what, signal } = options;
@@ -131,10 +134,8 @@ export function createEngine(
 
   const fail = <T>(thrown: unknown, { what, on }: CallOptions<T>): T => {
     if (thrown instanceof CodedError) throw thrown;
-    const refusal = refusalSchema.safeParse(thrown);
-    if (refusal.success) {
-      const { statusCode } = refusal.data;
-      const reason = shorten(refusal.data.message.replace(/^\(HTTP code \d+\) unexpected - /, ""));
+    if (thrown instanceof Refusal) {
+      const { statusCode, reason } = thrown;
       const expected = on?.[statusCode];
       if (expected !== undefined) return expected(reason);
       if (statusCode === 503) throw new CodedError("SBX-1001", { what, reason }, { cause: thrown });
@@ -157,6 +158,31 @@ export function createEngine(
       }),
     stream: <Expected>(request: EngineRequest, options: CallOptions<Expected>) =>
       open<Readable | Expected>(request, options, async (answer) => answer),
+  };
+}
+
+/** What the engine says of a refusal: the message of its JSON, or the text as it came. */
+function reasonOf(text: string): string {
+  try {
+    const refusal = refusalSchema.safeParse(JSON.parse(text));
+    if (refusal.success) return shorten(refusal.data.message);
+  } catch {
+    // Not JSON: a proxy between us and the engine.
+  }
+  return shorten(text);
+}
+
+/** The engine wants the padding that Buffer's own form leaves out. */
+const paddedBase64Url = (text: string): string => Buffer.from(text).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
+
+const queryOf = ({ query = {} }: EngineRequest): Record<string, string> =>
+  Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]));
+
+function headersOf({ auth, body, upload }: EngineRequest): Record<string, string> {
+  return {
+    ...(upload === undefined ? {} : { "content-type": "application/x-tar" }),
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
+    ...(auth === undefined ? {} : { "x-registry-auth": paddedBase64Url(JSON.stringify(auth)) }),
   };
 }
 

@@ -185,6 +185,7 @@ export function createFakeSandbox(engine: FakeEngine): Sandbox {
         apiVersion: "1.41",
         runtimes: ["runc"],
         runtime: "runc",
+        networkRuntime: "runc",
         cgroupVersion: "2",
         cpus: 2,
         memoryBytes: 8 * 1024 ** 3,

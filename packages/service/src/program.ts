@@ -1,4 +1,4 @@
-import { helpRequested, loadConfig, versionRequested } from "./config/load.ts";
+import { type Config, helpRequested, loadConfig, readBounded, versionRequested } from "./config/load.ts";
 import { renderHelp } from "./config/render.ts";
 import type { ConfigDefinition, Setting, Settings, Values } from "./config/setting.ts";
 import { CodedError } from "./errors/coded-error.ts";
@@ -30,6 +30,14 @@ type ServiceSettings = Settings & { readonly logLevel: Setting<LogLevel, false>;
 
 export interface Running<S extends ServiceSettings> {
   readonly settings: Values<S>;
+  /** The settings with their origins. */
+  readonly config: Config<S>;
+  /**
+   * Reads flags, environment and settings file again; what was read from other files, such as secrets, is remembered.
+   *
+   * Errors: SVC-1101. SIDE EFFECTS: reads the settings file.
+   */
+  readonly reload: () => Config<S>;
   readonly logger: Logger;
   /** Add a step for each part that was started; `signal` aborts at the first SIGINT or SIGTERM. */
   readonly shutdown: Shutdown;
@@ -44,7 +52,13 @@ export interface Running<S extends ServiceSettings> {
  */
 export async function runService<S extends ServiceSettings>(
   program: { readonly definition: ConfigDefinition<S>; readonly version: string },
-  call: { readonly argv: readonly string[]; readonly env: NodeJS.ProcessEnv; readonly output: Output },
+  call: {
+    readonly argv: readonly string[];
+    readonly env: NodeJS.ProcessEnv;
+    readonly output: Output;
+    /** The settings file unless `--config` names one; asked at each reading. */
+    readonly file?: () => string | undefined;
+  },
   main: (running: Running<S>) => Promise<CodedError | undefined>,
 ): Promise<number> {
   const { definition, version } = program;
@@ -62,14 +76,25 @@ export async function runService<S extends ServiceSettings>(
     return exitCodeOf(error);
   };
   try {
-    const { values: settings, warnings } = loadConfig(definition, { argv, env });
+    const read = new Map<string, string>();
+    const remember = (path: string, maxBytes: number): string => {
+      const text = readBounded(path, maxBytes);
+      read.set(path, text);
+      return text;
+    };
+    const config = loadConfig(definition, { argv, env, file: call.file?.(), readText: remember });
+    const file = () => call.file?.() ?? config.file;
+    const recall = (path: string, maxBytes: number): string =>
+      (path === file() ? undefined : read.get(path)) ?? readBounded(path, maxBytes);
+    const reload = () => loadConfig(definition, { argv, env, file: call.file?.(), readText: recall });
+    const { values: settings } = config;
     const logger = createLogger({ level: settings.logLevel });
-    for (const warning of warnings) logger.warn("check the settings", { warning });
+    for (const warning of config.warnings) logger.warn("check the settings", { warning });
     logger.info("starting", { program: definition.name, version });
     const shutdown = createShutdown({ graceMs: settings.graceMs });
     const unhook = hookSignals(shutdown);
     try {
-      const error = await main({ settings, logger, shutdown });
+      const error = await main({ settings, config, reload, logger, shutdown });
       await shutdown.request(error?.code ?? "the end");
       return error === undefined ? 0 : fail(error);
     } catch (thrown) {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
@@ -124,7 +124,10 @@ describe("without a network", () => {
       expect((await stat(path)).mode & 0o777).toBe(0o600);
       const shown = await run(["wallet", "show", "--wallet-path", path, "--json"], env());
       expect(shown.json()).toMatchObject({ ok: true, address: imported.json().address, mode: "0600" });
-      const checked = await run(["wallet", "check-backup", path, ...flags, "--json"], env());
+      expect((await run(["wallet", "check-backup", path, ...flags, "--json"], env())).json()).toMatchObject({ error: { code: "WRK-1701" } });
+      const copy = join(folder, "copy.json");
+      await copyFile(path, copy);
+      const checked = await run(["wallet", "check-backup", copy, ...flags, "--json"], env());
       expect(checked.json()).toMatchObject({ ok: true, matches: true });
       expect((await run(["wallet", "import", ...flags, "--json"], env(), key)).code).toBe(3);
     },

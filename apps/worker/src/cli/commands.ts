@@ -50,6 +50,30 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/why-idle.ts")).whyIdle,
   },
   {
+    path: ["stop"],
+    summary: "stop the worker; what is under way goes on at the next start",
+    options: [
+      ["--drain", "first finish what is under way: reveals are mined, results uploaded"],
+      ["--timeout <time>", "with --drain: stop anyway after this time, such as 30m"],
+      ["--now", "give it no time at all; nothing is lost"],
+    ],
+    examples: ["iexec-worker stop --drain --timeout 30m", "iexec-worker stop"],
+    load: async () => (await import("./commands/operate.ts")).stop,
+  },
+  {
+    path: ["pause"],
+    summary: "ask for no new task, also after a restart; what is under way goes on",
+    options: [["--for <time>", "resume by itself after this time, such as 2h"]],
+    examples: ["iexec-worker pause", "iexec-worker pause --for 2h"],
+    load: async () => (await import("./commands/operate.ts")).pause,
+  },
+  {
+    path: ["resume"],
+    summary: "ask for tasks again after a pause, or take a drain back",
+    examples: ["iexec-worker resume"],
+    load: async () => (await import("./commands/operate.ts")).resume,
+  },
+  {
     path: ["task", "list"],
     summary: "the tasks of this worker, newest first",
     options: [
@@ -74,6 +98,32 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/task.ts")).taskLogs,
   },
   {
+    path: ["task", "abort"],
+    summary: "give a task up; refused when that costs stake, unless --force",
+    args: [["<task>", "its id, or the beginning of it"]],
+    options: [
+      ["--force", "give it up although its stake is lost"],
+      ["--yes", "do not ask"],
+    ],
+    examples: ["iexec-worker task abort 0x19f2"],
+    load: async () => (await import("./commands/task-act.ts")).taskAbort,
+  },
+  {
+    path: ["task", "reveal"],
+    summary: "emergency: reveal a result from the journal and one node alone, also when no worker runs",
+    args: [["<task>", "its id, or the beginning of it"]],
+    options: [PASSWORD_OPTION],
+    examples: ["iexec-worker task reveal 0x19f2"],
+    load: async () => (await import("./commands/task-act.ts")).taskReveal,
+  },
+  {
+    path: ["task", "retry-upload"],
+    summary: "upload a result again, as if the scheduler had asked for it",
+    args: [["<task>", "its id, or the beginning of it"]],
+    examples: ["iexec-worker task retry-upload 0x19f2"],
+    load: async () => (await import("./commands/task-act.ts")).taskRetryUpload,
+  },
+  {
     path: ["tx", "list"],
     summary: "the transactions of this worker, newest first",
     options: [["--limit <number>", "how many; 50 unless told"]],
@@ -86,6 +136,25 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: [["<transaction>", "its name in `tx list`, or one of its hashes"]],
     examples: ["iexec-worker tx show reveal:0x19f2"],
     load: async () => (await import("./commands/tx.ts")).txShow,
+  },
+  {
+    path: ["tx", "bump"],
+    summary: "offer more for a transaction that is not mined yet, within the cap",
+    args: [["<transaction>", "its name in `tx list`, or one of its hashes"]],
+    options: [["--yes", "do not ask"]],
+    examples: ["iexec-worker tx bump reveal:0x19f2"],
+    load: async () => (await import("./commands/tx-act.ts")).txBump,
+  },
+  {
+    path: ["tx", "cancel"],
+    summary: "take a transaction back: the same nonce sends nothing to yourself",
+    args: [["<transaction>", "its name in `tx list`, or one of its hashes"]],
+    options: [
+      ["--force", "also a reveal that the chain waits for: its stake is lost"],
+      ["--yes", "do not ask"],
+    ],
+    examples: ["iexec-worker tx cancel contribute:0x19f2"],
+    load: async () => (await import("./commands/tx-act.ts")).txCancel,
   },
   {
     path: ["wallet", "create"],
@@ -169,6 +238,42 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./money/ledger-command.ts")).ledger,
   },
   {
+    path: ["policy", "show"],
+    summary: "when this worker works and which tasks it takes",
+    examples: ["iexec-worker policy show"],
+    load: async () => (await import("./commands/policy.ts")).policyShow,
+  },
+  {
+    path: ["policy", "set"],
+    summary: "change one setting of the policy; a running worker follows at once",
+    args: [
+      ["<key>", "a setting of `policy show`, or any other live setting"],
+      ["<value>", "its value; `default` takes it back"],
+    ],
+    examples: ["iexec-worker policy set minPrice '0.5 RLC'", "iexec-worker policy set hours 'mon-fri 20:00-08:00, sat-sun'"],
+    load: async () => (await import("./commands/policy.ts")).policySet,
+  },
+  {
+    path: ["policy", "preset"],
+    summary: "a whole way to work: always, idle, nights (and weekends), off",
+    args: [["<preset>", "always, idle, nights or off"]],
+    examples: ["iexec-worker policy preset nights"],
+    load: async () => (await import("./commands/policy.ts")).policyPreset,
+  },
+  {
+    path: ["policy", "preview"],
+    summary: "how many of last week's tasks these settings would have run",
+    options: [["--preset <preset>", "with the hours of this preset"]],
+    examples: ["iexec-worker policy preview --min-price 1000000000"],
+    load: async () => (await import("./commands/policy.ts")).policyPreview,
+  },
+  {
+    path: ["config", "reload"],
+    summary: "have the running worker read its settings file again",
+    examples: ["iexec-worker config reload"],
+    load: async () => (await import("./commands/policy.ts")).configReload,
+  },
+  {
     path: ["config", "explain"],
     summary: "the value of a setting and where it comes from; all settings without a name",
     args: [["[key]", "a setting, such as walletPath"]],
@@ -215,6 +320,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "every file and folder the worker uses",
     examples: ["iexec-worker paths"],
     load: async () => (await import("./commands/disk.ts")).paths,
+  },
+  {
+    path: ["selftest"],
+    summary: "prove that this machine can do a task: isolation, one tiny container to the end, result proxy, chain; with a receipt",
+    options: [
+      ["--isolation", "only what containers cannot do on this host"],
+      ["--full", "everything, with one tiny task computed"],
+    ],
+    examples: ["iexec-worker selftest --full", "iexec-worker selftest --isolation --json"],
+    load: async () => (await import("./commands/selftest.ts")).selftest,
   },
   {
     path: ["completion"],

@@ -17,9 +17,9 @@ function wordsOf(all: readonly CommandSpec[]): Words {
     nouns: [...new Set(["start", ...commands.map(({ path }) => path[0])])],
     after: (noun) => {
       const own = commands.filter(({ path }) => path[0] === noun);
-      return [...new Set([...own.flatMap(({ path }) => path[1] ?? []), ...own.flatMap(({ options }) => flags(options)), ...COMMON])].join(
-        " ",
-      );
+      const verbs = own.flatMap(({ path }) => path[1] ?? []);
+      const options = own.flatMap((spec) => [...flags(spec.options), ...(spec.watch === true ? ["--watch"] : [])]);
+      return [...new Set([...verbs, ...options, ...COMMON])].join(" ");
     },
   };
 }

@@ -86,10 +86,11 @@ function typedUnseen(input: Terminal, output: Writable, question: string, signal
         else if (character >= " ") typed += character;
       }
     };
-    output.write(`${question} `);
+    // First the echo goes, then the question comes: who answers at once must not be shown.
     input.setRawMode?.(true);
     input.on("data", onData);
     input.resume();
+    output.write(`${question} `);
     signal.addEventListener("abort", onAbort, { once: true });
   });
 }

@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { asText, type Config, defineConfig, loadConfig, Redacted, type Rule, type Setting, setting, type Values } from "@iexec-ts/service";
 import { workerConfig } from "../config.ts";
+import { type Environment, knownConfigFile } from "../config-file.ts";
+
+export { defaultConfigPath, type Environment, knownConfigFile } from "../config-file.ts";
 
 /**
  * The worker's settings as the operator's commands need them: only a few commands ask for the password, and those ask the person when no
@@ -29,25 +29,12 @@ const operatorConfig = defineConfig({
 
 export type OperatorSettings = Values<(typeof operatorConfig)["settings"]>;
 export type OperatorConfig = Config<(typeof operatorConfig)["settings"]>;
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Every setting by its key. */
 export const SETTINGS: Readonly<Record<string, Setting>> = operatorConfig.settings;
 
 /** The flag of a setting as it is typed: a secret only by file. */
 export const flagOf = ({ flag, secret }: Setting): string => (secret ? `${flag}-file` : flag);
-
-/** Where the operator's own settings are looked for when `--config` does not say. @source XDG base directory specification */
-export function defaultConfigPath(env: Environment): string {
-  const base = env.XDG_CONFIG_HOME === undefined || env.XDG_CONFIG_HOME === "" ? join(homedir(), ".config") : env.XDG_CONFIG_HOME;
-  return join(base, "iexec-worker", "config.json");
-}
-
-/** The config file of this machine if `init` has written one, else undefined. */
-export function knownConfigFile(env: Environment): string | undefined {
-  const path = defaultConfigPath(env);
-  return existsSync(path) ? path : undefined;
-}
 
 /** Errors: SVC-1101. SIDE EFFECTS: reads the config file and the files of secrets. */
 export function loadOperatorConfig(argv: readonly string[], env: Environment): OperatorConfig {

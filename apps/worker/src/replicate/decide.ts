@@ -1,6 +1,7 @@
 import {
   type Address,
   type ChainTime,
+  canFollow,
   contributionVerdict,
   isFinal,
   isOpen,
@@ -65,6 +66,7 @@ export function decide(situation: Situation): Decision {
   const { replicate } = situation;
   if (replicate.closedAt !== undefined) return { kind: "done" };
   if (isFinal(replicate.status)) return stage("PURGE");
+  if (replicate.abort === "OPERATOR_FORCED" && canFollow(replicate.status, "FAILED")) return record("FAILED", "ABORTED_BY_OPERATOR");
   if (replicate.status === "OUT_OF_GAS") return whenOutOfGas(situation);
 
   switch (replicate.progress) {
@@ -150,21 +152,28 @@ function interruption(situation: Situation): Decision | undefined {
       return record("ABORTED_ON_CONTRIBUTION_TIMEOUT", "CONTRIBUTION_TIMEOUT");
     }
   }
-  // The scheduler gave the task up: nothing of ours is at stake, so its word is enough.
+  return givenUp(situation);
+}
+
+/** Somebody whose word is enough while nothing of ours is at stake wants no more of this task. */
+function givenUp({ replicate, contribution }: Situation): Decision | undefined {
   if (replicate.abort === "UNKNOWN") return record("FAILED", "ABORTED_BY_SCHEDULER");
-  return undefined;
+  return replicate.abort === "OPERATOR" && contribution === undefined ? record("FAILED", "ABORTED_BY_OPERATOR") : undefined;
 }
 
 /** Between stages: reasons not to start the next one. Waits while the chain cannot be read or does not show the task yet. */
 function refusal(situation: Situation): Decision | undefined {
   const { replicate, seen } = situation;
   if (onChain(situation) === "unknown") return record("CANT_CONTRIBUTE_SINCE_CONTRIBUTION_ALREADY_SET", "UNKNOWN_CONTRIBUTION");
-  if (seen.chain === undefined) return wait("chain");
+  if (seen.chain === undefined) return givenUp(situation) ?? wait("chain");
   const verdict = contributionVerdict(seen.chain, question(seen));
-  if ("wait" in verdict) return replicate.abort === undefined ? wait("chain") : record("FAILED", "ABORTED_BY_SCHEDULER");
+  if ("wait" in verdict)
+    return (
+      givenUp(situation) ??
+      (replicate.abort === undefined || replicate.abort === "OPERATOR" ? wait("chain") : record("FAILED", "ABORTED_BY_SCHEDULER"))
+    );
   if (!("can" in verdict)) return record(verdict.status);
-  if (replicate.abort === "UNKNOWN") return record("FAILED", "ABORTED_BY_SCHEDULER");
-  return undefined;
+  return givenUp(situation);
 }
 
 /** Our wallet contributed and this journal did not: no new work while that task may still cost or pay somebody who holds the same key. */

@@ -8,8 +8,8 @@ import {
   type WorkerpoolAuthorization,
 } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
-import type { AbortCause, StatusDetails } from "@iexec-ts/wire";
-import type { OurContribution, Replicate, Sealed, StatusChange } from "./replicate.ts";
+import type { StatusDetails } from "@iexec-ts/wire";
+import type { AbortWish, OurContribution, Replicate, Sealed, StatusChange } from "./replicate.ts";
 import { contributionFromRow, detailsToText, replicateFromRow, statusChangeFromRow } from "./rows.ts";
 import { prepareJournal } from "./schema.ts";
 
@@ -29,7 +29,7 @@ export type ReplicateFacts = Partial<{
   readonly sealed: Sealed;
   readonly resultLink: string;
   readonly uploadRequested: boolean;
-  readonly abort: AbortCause;
+  readonly abort: AbortWish;
 }>;
 
 /**

@@ -1,6 +1,6 @@
 import type { Hub, RpcPool, TxQueue } from "@iexec-ts/chain";
 import type { FetchPolicy, OutputLimits } from "@iexec-ts/payload";
-import type { Address, ErrorTextVersion, PullTimeoutBounds } from "@iexec-ts/poco";
+import type { Address, EnvironmentMode, ErrorTextVersion, PullTimeoutBounds } from "@iexec-ts/poco";
 import type { Limits, NetworkPolicy, Sandbox } from "@iexec-ts/sandbox";
 import type { Clock, Logger } from "@iexec-ts/service";
 import type { Journal } from "./journal.ts";
@@ -19,6 +19,8 @@ export interface TaskPolicy {
   readonly fetch: FetchPolicy;
   readonly output: OutputLimits;
   readonly pullTimeout: PullTimeoutBounds;
+  /** Variables an app is given. */
+  readonly environment: EnvironmentMode;
   /** Worker generation whose error texts this pool agrees on. @source compute.md 2.6 */
   readonly errorText: ErrorTextVersion;
 }
@@ -34,7 +36,10 @@ export interface Ports {
   readonly hub: Hub;
   readonly queue: TxQueue;
   readonly sandbox: Sandbox;
+  /** Resolves when an app may run on this host. Errors: SBX-1501. */
+  readonly isolation: { ready(signal: AbortSignal): Promise<void> };
   readonly results: ResultStore;
+  /** As the settings are now. */
   readonly policy: TaskPolicy;
   /** Blocks a consensus must have before our result is revealed, its own included. */
   readonly confirmations: bigint;

@@ -20,6 +20,9 @@ export interface Sealed {
   readonly zipSha256: Bytes32;
 }
 
+/** OPERATOR counts as long as nothing is contributed; OPERATOR_FORCED gives up the stake as well. */
+export type AbortWish = AbortCause | "OPERATOR" | "OPERATOR_FORCED";
+
 /** One task of ours, as the journal remembers it. */
 export interface Replicate {
   readonly taskId: TaskId;
@@ -42,8 +45,8 @@ export interface Replicate {
   readonly resultLink: string | undefined;
   /** The scheduler asked us to upload. */
   readonly uploadRequested: boolean;
-  /** A hint from the scheduler; the chain has the last word. */
-  readonly abort: AbortCause | undefined;
+  /** A hint from the scheduler, on which the chain has the last word; or the operator's own wish. */
+  readonly abort: AbortWish | undefined;
   /** Stake this replicate will lock when it contributes; reserved until then. */
   readonly stake: bigint;
   readonly finalDeadline: ChainTime;

@@ -34,7 +34,7 @@ const replicateRow = z.object({
   zip_sha256: optional(hex),
   result_link: optional(z.string()),
   upload_requested: z.number(),
-  abort: optional(z.enum(["CONTRIBUTION_TIMEOUT", "CONSENSUS_REACHED", "UNKNOWN"])),
+  abort: optional(z.enum(["CONTRIBUTION_TIMEOUT", "CONSENSUS_REACHED", "UNKNOWN", "OPERATOR", "OPERATOR_FORCED"])),
   stake: z.string(),
   final_deadline: z.string(),
   closed_at: optional(moment),

@@ -1,9 +1,14 @@
 import type { Hub } from "@iexec-ts/chain";
-import { type Address, authorizationSigner, chainTime, dealDeadlines, sameHex, teeFrameworkOf } from "@iexec-ts/poco";
+import { type Address, authorizationSigner, chainTime, dealDeadlines, needsTee, sameHex, teeFrameworkOf } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import type { Assignment } from "@iexec-ts/wire";
+import { type Policy, whyNot } from "../policy/policy.ts";
 import type { Journal } from "../replicate/journal.ts";
 import type { Replicate } from "../replicate/replicate.ts";
+import type { Tee } from "../tee/tee.ts";
+
+/** Cause of a task that the operator's policy does not take. */
+export const POLICY_CAUSE = "REFUSED_BY_POLICY";
 
 /**
  * Takes a task the scheduler offers into the journal, after checking on chain that it may be ours.
@@ -14,11 +19,19 @@ import type { Replicate } from "../replicate/replicate.ts";
  */
 export async function takeIn(
   assignment: Assignment,
-  deps: { readonly hub: Hub; readonly journal: Journal; readonly worker: Address; readonly workerpool: Address },
+  deps: {
+    readonly hub: Hub;
+    readonly journal: Journal;
+    readonly worker: Address;
+    readonly workerpool: Address;
+    readonly tee: Pick<Tee, "refusal">;
+    /** What the operator takes, as it is now. */
+    readonly policy: () => Policy;
+  },
 ): Promise<Replicate> {
   const { authorization } = assignment;
   const taskId = authorization.chainTaskId;
-  const { hub, journal, worker, workerpool } = deps;
+  const { hub, journal, worker, workerpool, tee, policy } = deps;
   if (!sameHex(authorization.workerWallet, worker)) {
     throw new CodedError("WRK-1314", { taskId, holder: authorization.workerWallet });
   }
@@ -38,12 +51,18 @@ export async function takeIn(
     stake: deal.workerStake,
     finalDeadline: dealDeadlines(chainTime(deal.startTime), category.period).final,
   });
-  const framework = teeFrameworkOf(deal.tag);
-  if (!known && framework !== undefined) {
+  const refusal = needsTee(deal.tag) ? tee.refusal(taskId, teeFrameworkOf(deal.tag)) : undefined;
+  if (!known && refusal !== undefined) {
     return journal.record(taskId, "FAILED", {
       cause: "TEE_NOT_SUPPORTED",
-      details: { errorMessage: new CodedError("WRK-1307", { taskId, framework }).message },
+      details: { errorMessage: `${refusal.code}: ${refusal.message}` },
     });
   }
-  return replicate;
+  if (known) return replicate;
+  const wishes = policy();
+  const app = wishes.onlyDigestApps ? await hub.app(deal.app.pointer).catch(() => undefined) : undefined;
+  const reason = whyNot(wishes, { deal, category, app });
+  if (reason === undefined) return replicate;
+  const error = new CodedError("WRK-1530", { taskId, reason });
+  return journal.record(taskId, "FAILED", { cause: POLICY_CAUSE, details: { errorMessage: `${error.code}: ${error.message}` } });
 }

@@ -1,11 +1,11 @@
 import type { RpcPool } from "@iexec-ts/chain";
-import type { Address, ReplicateStatus, TaskId } from "@iexec-ts/poco";
+import { type Address, isFinal, type ReplicateStatus, type TaskId } from "@iexec-ts/poco";
 import { type Backoff, type Clock, CodedError, type Logger } from "@iexec-ts/service";
 import type { Assignment, SchedulerConnection, TaskNotification, WorkerDescription } from "@iexec-ts/wire";
 import type { ReplicateEngine } from "../replicate/engine.ts";
 import type { Journal } from "../replicate/journal.ts";
 import type { Replicate } from "../replicate/replicate.ts";
-import { demandLoop } from "./demand.ts";
+import { demandLoop, type Gate } from "./demand.ts";
 import { Reporter } from "./reporter.ts";
 
 export interface MembershipDeps {
@@ -14,9 +14,10 @@ export interface MembershipDeps {
   readonly engine: ReplicateEngine;
   readonly journal: Journal;
   readonly pool: RpcPool;
-  readonly slots: number;
+  readonly slots: () => number;
   readonly takeIn: (assignment: Assignment) => Promise<Replicate>;
-  readonly refusal: () => Promise<CodedError | undefined>;
+  readonly gate: Gate;
+  readonly onLook: (refusal: CodedError | undefined) => void;
   readonly backoff: () => Backoff;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,6 +26,8 @@ export interface MembershipDeps {
 export interface Membership {
   /** Stops asking for tasks; everything else goes on. */
   stopAsking(reason: CodedError): void;
+  /** Tells the scheduler what this worker offers now. */
+  describe(me: WorkerDescription): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,10 +66,12 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
   ];
 
   const take = async (assignment: Assignment) => {
-    const { taskId } = await deps.takeIn(assignment);
-    log.info("task taken", { taskId });
-    link.subscribe(taskId);
+    const { taskId, status } = await deps.takeIn(assignment);
+    const kept = !isFinal(status);
+    log.info(kept ? "task taken" : "task refused", { taskId });
+    if (kept) link.subscribe(taskId);
     engine.drive(taskId);
+    return kept;
   };
   const catchUp = async () => {
     try {
@@ -95,9 +100,10 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
     if (!leaving.signal.aborted) log.error("no longer asking what was missed", { error: CodedError.from(thrown) });
   });
   const asking = new AbortController();
-  const loop = demandLoop({ ...deps, take }, asking.signal);
+  const loop = demandLoop({ ...deps, take, catchUp }, asking.signal);
   return {
     stopAsking: (reason) => asking.abort(reason),
+    describe: (me) => link.register(me, leaving.signal),
     async close() {
       leaving.abort(new CodedError("WRK-1313"));
       asking.abort(new CodedError("WRK-1313"));

@@ -99,20 +99,34 @@ export async function walletShow(context: Context): Promise<Report> {
   };
 }
 
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map((path) => stat(path, { bigint: true }).catch(() => undefined)));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
+}
+
+/** Opens a copy of the wallet and compares. Errors: WRK-1701, SVC-1302 and the like when the copy is of no use. SIDE EFFECTS: may ask for the password. */
+export async function verifyBackup(
+  context: Context,
+  copy: string,
+): Promise<{ readonly address: string; readonly wallet: string | undefined; readonly matches: boolean }> {
+  if (await isSameFile(copy, context.settings.walletPath)) throw new CodedError("WRK-1701", { path: copy });
+  const password = await knownPassword(context);
+  context.tell("Opening the copy...");
+  const { address } = await readKeystore(copy, password.reveal());
+  const { wallet } = await localFacts(context);
+  return { address, wallet, matches: wallet === undefined || wallet === address };
+}
+
 /** Errors: SVC-1302 and the like when the copy is of no use. */
 export async function walletCheckBackup(context: Context, input: Input): Promise<Report> {
   const [copy = ""] = input.args;
-  const password = await knownPassword(context);
-  context.tell("Opening the copy...");
-  const backup = await readKeystore(copy, password.reveal());
-  const { wallet } = await localFacts(context);
-  const same = wallet === undefined || wallet === backup.address;
+  const { address, wallet, matches: same } = await verifyBackup(context, copy);
   return {
-    data: { address: backup.address, wallet: wallet ?? null, matches: same },
+    data: { address, wallet: wallet ?? null, matches: same },
     text: (style) =>
       same
-        ? `${style.mark("ok")} ${copy} opens with the password and holds ${style.strong(backup.address)}`
-        : `${style.mark("bad")} ${copy} opens, but it is another wallet: ${backup.address}, not ${wallet}`,
+        ? `${style.mark("ok")} ${copy} opens with the password and holds ${style.strong(address)}`
+        : `${style.mark("bad")} ${copy} opens, but it is another wallet: ${address}, not ${wallet}`,
     ...(same ? {} : { exit: EXIT.failed, next: ["cp the wallet file again, then repeat this check"] }),
   };
 }

@@ -16,14 +16,24 @@ export interface StakeLock {
 /**
  * Which of our tasks lock stake on chain now, soonest release first.
  *
+ * SIDE EFFECTS: adds to `settled`, and never asks again for, tasks that are over.
+ *
  * @source chain.md 8: a contribution locks the deal's stake until finalize or claim
  */
-export async function stakeLocks(hub: Hub, wallet: Address, journal: JournalFacts | undefined): Promise<readonly StakeLock[]> {
-  const candidates = (journal?.replicates ?? []).filter(({ taskId }) => journal?.contributed.has(taskId) === true);
+export async function stakeLocks(
+  hub: Hub,
+  wallet: Address,
+  journal: JournalFacts | undefined,
+  settled: Set<string> = new Set(),
+): Promise<readonly StakeLock[]> {
+  const candidates = (journal?.replicates ?? []).filter(
+    ({ taskId }) => journal?.contributed.has(taskId) === true && !settled.has(taskId),
+  );
   const locks = await Promise.all(
     candidates.map(async (replicate): Promise<StakeLock | undefined> => {
       const task = await hub.task(replicate.taskId);
-      if (task === undefined || task.status === "COMPLETED" || task.status === "FAILED") return undefined;
+      if (task?.status === "COMPLETED" || task?.status === "FAILED") settled.add(replicate.taskId);
+      if (task === undefined || settled.has(replicate.taskId)) return undefined;
       const ours = await hub.contribution(replicate.taskId, wallet);
       if (ours.status === "UNSET") return undefined;
       return {

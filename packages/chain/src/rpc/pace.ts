@@ -5,7 +5,7 @@ const MAX_MS = 2_000;
 const MAX_LOCAL_MS = 250;
 const LOOKS_PER_BLOCK = 4;
 const SAFETY_FACTOR = 4;
-const SAFETY_LOCAL_MS = 500;
+const SAFETY_LOCAL_MS = 2_000;
 const SAFETY_MIN_MS = 1_000;
 const SMOOTHING = 0.2;
 

@@ -83,7 +83,10 @@ class Queue implements TxQueue {
     const confirmations = BigInt(options.confirmations ?? 1);
     const finalDepth = BigInt(options.finalDepth ?? 12);
     const settings: QueueSettings = {
-      policy: { multiplier: multiplierFrom(gas.multiplier), cap: gas.cap, gasless: gas.gasless === true },
+      // Read each time: an operator may change what gas may cost while transactions wait.
+      get policy() {
+        return { multiplier: multiplierFrom(gas.multiplier), cap: gas.cap, gasless: gas.gasless === true };
+      },
       confirmations,
       finalDepth: finalDepth > confirmations ? finalDepth : confirmations,
       stuckAfterBlocks: BigInt(options.stuckAfterBlocks ?? 3),

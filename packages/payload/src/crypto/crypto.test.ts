@@ -52,7 +52,7 @@ test.each([
 });
 
 test("reads what openssl wrote for the 3.x format", async () => {
-  const plain = randomBytes(1_000_003);
+  const plain = randomBytes(3_500_003);
   await writeFile(at("plain"), plain);
   await writeFile(at("secret"), "correct horse\nsecond line is ignored\n");
   await run("openssl", ["enc", "-aes-256-cbc", "-pbkdf2", "-kfile", at("secret"), "-in", at("plain"), "-out", at("enc")]);

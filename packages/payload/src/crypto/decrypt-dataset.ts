@@ -1,5 +1,4 @@
-import { createDecipheriv, pbkdf2 } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createDecipheriv, type Decipheriv, pbkdf2 } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { CodedError } from "@iexec-ts/service";
@@ -8,6 +7,8 @@ import { reasonOf } from "../reason.ts";
 
 const BLOCK_BYTES = 16;
 const CHUNK_BYTES = 1_024 * 1_024;
+/** Small enough for memory that the allocator keeps. */
+const PIECE_BYTES = 16 * 1_024;
 const KEY_BYTES = 32;
 const OPENSSL_MAGIC = "Salted__";
 const OPENSSL_ITERATIONS = 10_000;
@@ -65,24 +66,56 @@ async function decryptFrom(
   try {
     const { key, iv } = await keyOf(await readHeader(source, headerBytes));
     const decipher = createDecipheriv("aes-256-cbc", key, iv);
-    const decryptTo = async (file: FileHandle): Promise<void> => {
-      // The block before is on its way to the disk while this one is deciphered.
-      let writing = Promise.resolve();
-      for await (const chunk of createReadStream(source, { start: headerBytes, signal, highWaterMark: CHUNK_BYTES })) {
-        const plain = decipher.update(chunk);
-        await writing;
-        writing = writeAll(file, plain);
-        writing.catch(() => undefined);
-      }
-      await writing;
-      await writeAll(file, decipher.final());
-    };
+    const decryptTo = (file: FileHandle) => decipherBlocks({ source, start: headerBytes, decipher, file }, signal);
     // The encrypted file is durable and checked; the plain one can be made from it again.
     await writeDurably(target, decryptTo, { flush: false });
   } catch (thrown) {
     signal.throwIfAborted();
     if (thrown instanceof CodedError) throw thrown;
     throw new CodedError("PAY-1121", { file: source, reason: reasonOf(thrown) }, { cause: thrown });
+  }
+}
+
+/** Reads one block and writes another while a third is deciphered, in buffers that are used again: fresh ones cost more than AES does. */
+async function decipherBlocks(
+  { source, start, decipher, file }: { source: string; start: number; decipher: Decipheriv; file: FileHandle },
+  signal: AbortSignal,
+): Promise<void> {
+  const input = await open(source);
+  try {
+    const pair = (bytes: number) => ({ now: Buffer.allocUnsafeSlow(bytes), next: Buffer.allocUnsafeSlow(bytes) });
+    const swap = (buffers: { now: Buffer; next: Buffer }) => {
+      const { now, next } = buffers;
+      buffers.now = next;
+      buffers.next = now;
+    };
+    const cipherText = pair(CHUNK_BYTES);
+    const plainText = pair(CHUNK_BYTES + BLOCK_BYTES);
+    let position = start;
+    let writing = Promise.resolve();
+    let reading = input.read(cipherText.now, 0, CHUNK_BYTES, position);
+    for (let { bytesRead } = await reading; bytesRead > 0; { bytesRead } = await reading) {
+      signal.throwIfAborted();
+      position += bytesRead;
+      const arrived = cipherText.now.subarray(0, bytesRead);
+      reading = input.read(cipherText.next, 0, CHUNK_BYTES, position);
+      reading.catch(() => undefined);
+      let length = 0;
+      for (let at = 0; at < bytesRead; at += PIECE_BYTES) {
+        const plain = decipher.update(arrived.subarray(at, at + PIECE_BYTES));
+        plainText.now.set(plain, length);
+        length += plain.length;
+      }
+      await writing;
+      writing = writeAll(file, plainText.now.subarray(0, length));
+      writing.catch(() => undefined);
+      swap(cipherText);
+      swap(plainText);
+    }
+    await writing;
+    await writeAll(file, decipher.final());
+  } finally {
+    await input.close();
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import Docker from "dockerode";
-import { pack } from "tar-stream";
+import { busyboxTar } from "../probe-image.ts";
 
 const APPLETS =
   "sh cat echo printf sleep true false head tail tr yes dd ls mkdir mkfifo mknod ln chmod chown touch grep cut id nc env wc kill seq ip mount unshare ps";
@@ -15,14 +15,10 @@ export const docker = new Docker({ socketPath: "/var/run/docker.sock" });
  * @param changes - Dockerfile instructions, such as `VOLUME /data`
  */
 export async function importTestImage(reference: string, changes: readonly string[] = []): Promise<string> {
-  const busybox = await readFile("/bin/busybox");
-  const tar = pack();
-  for (const name of ["bin/", "run/", "iexec_in/", "iexec_out/", "etc/"]) tar.entry({ name, type: "directory", mode: 0o755 });
-  for (const name of ["tmp/", "var/tmp/"]) tar.entry({ name, type: "directory", mode: 0o1777 });
-  tar.entry({ name: "bin/busybox", mode: 0o755 }, busybox);
-  for (const applet of APPLETS.split(" ")) tar.entry({ name: `bin/${applet}`, type: "symlink", linkname: "busybox" });
-  tar.entry({ name: "etc/passwd" }, "root:x:0:0::/:/bin/sh\n");
-  tar.finalize();
+  const tar = busyboxTar(await readFile("/bin/busybox"), APPLETS.split(" "), (extra) => {
+    for (const name of ["iexec_in/", "iexec_out/"]) extra.entry({ name, type: "directory", mode: 0o755 });
+    extra.entry({ name: "etc/passwd" }, "root:x:0:0::/:/bin/sh\n");
+  });
   const [repo, tag] = reference.split(/:(?=[^/:]*$)/);
   const query = { fromSrc: "-", repo, tag, changes: ["ENV PATH=/bin", 'CMD ["/bin/sh","-c","echo default"]', ...changes] };
   const answer = await new Promise<Readable>((resolve, reject) => {

@@ -24,6 +24,8 @@ export interface Config<S extends Settings> {
   readonly values: Values<S>;
   /** Arguments that are not flags, in order. */
   readonly positionals: readonly string[];
+  /** The settings file that was read, if there is one. */
+  readonly file: string | undefined;
   /** Names in the environment that look like misspelled settings. */
   readonly warnings: readonly string[];
   /** Where a value came from. Errors: SVC-1103 for an unknown key. */
@@ -50,7 +52,8 @@ const MAX_SECRET_BYTES = 64 * 1_024;
 const MAX_FILE_BYTES = 1_024 * 1_024;
 const STDIN = 0;
 
-function readBounded(path: string, maxBytes: number): string {
+/** Reads at most `maxBytes` of a file, `-` being standard input. */
+export function readBounded(path: string, maxBytes: number): string {
   const fd = path === "-" ? STDIN : openSync(path, "r");
   try {
     const buffer = Buffer.alloc(maxBytes + 1);
@@ -239,6 +242,7 @@ export function loadConfig<S extends Settings>(definition: ConfigDefinition<S>, 
   return {
     values: typed,
     positionals: flags.positionals,
+    file: path,
     warnings: misspelled(definition.settings, env),
     explain(key) {
       const explanation = explanations.get(key);

@@ -2,8 +2,10 @@ import { expect, test } from "vitest";
 import { CATALOGUE } from "./catalogue.ts";
 import { CHAIN_ERRORS } from "./chain.ts";
 import { CodedError, hasCode } from "./coded-error.ts";
+import { CONTROL_ERRORS } from "./control.ts";
 import type { ErrorDescriptor } from "./descriptor.ts";
 import { NETWORK_ERRORS } from "./network.ts";
+import { PAGE_ERRORS } from "./page.ts";
 import { PAYLOAD_ERRORS } from "./payload.ts";
 import { PROXY_ERRORS } from "./proxy.ts";
 import { SANDBOX_ERRORS } from "./sandbox.ts";
@@ -19,6 +21,8 @@ const AREAS: Readonly<Record<string, Readonly<Record<string, ErrorDescriptor>>>>
   SANDBOX_ERRORS,
   PAYLOAD_ERRORS,
   WORKER_ERRORS,
+  CONTROL_ERRORS,
+  PAGE_ERRORS,
   SCHEDULER_ERRORS,
   PROXY_ERRORS,
   NETWORK_ERRORS,

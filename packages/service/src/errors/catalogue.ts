@@ -1,5 +1,8 @@
 import { CHAIN_ERRORS } from "./chain.ts";
+import { CONTROL_ERRORS } from "./control.ts";
 import { NETWORK_ERRORS } from "./network.ts";
+import { OPERATOR_ERRORS } from "./operator.ts";
+import { PAGE_ERRORS } from "./page.ts";
 import { PAYLOAD_ERRORS } from "./payload.ts";
 import { PROXY_ERRORS } from "./proxy.ts";
 import { SANDBOX_ERRORS } from "./sandbox.ts";
@@ -16,6 +19,9 @@ export const CATALOGUE = {
   ...SANDBOX_ERRORS,
   ...PAYLOAD_ERRORS,
   ...WORKER_ERRORS,
+  ...OPERATOR_ERRORS,
+  ...CONTROL_ERRORS,
+  ...PAGE_ERRORS,
   ...SCHEDULER_ERRORS,
   ...PROXY_ERRORS,
   ...NETWORK_ERRORS,

@@ -145,6 +145,30 @@ export const SANDBOX_ERRORS = {
     fix: 'The task is computed again if time allows; set `"live-restore": true` in daemon.json.',
     retry: "retry",
   },
+  "SBX-1303": {
+    message: "The app wanted more memory than the {memoryMib} MiB it may use",
+    cause: "A process of the app was killed by the kernel when the container reached its memory limit.",
+    fix: "Nothing, if the app is greedy; otherwise raise IEXEC_WORKER_TASK_MEMORY_MIB.",
+    retry: "protocol",
+  },
+  "SBX-1304": {
+    message: "The app ran past its time limit and was killed",
+    cause: "The app takes longer than its category allows, or does not end at all.",
+    fix: "Nothing on this host: the requester chooses the category.",
+    retry: "protocol",
+  },
+  "SBX-1305": {
+    message: "The app wrote more than the {outputBytes} bytes it may write, or too many files",
+    cause: "The output is too large for this worker; the container was killed.",
+    fix: "Nothing, if the app is greedy; otherwise raise IEXEC_WORKER_MAX_OUTPUT_BYTES.",
+    retry: "protocol",
+  },
+  "SBX-1306": {
+    message: "The app ended with exit code {exitCode}",
+    cause: "The app failed by its own account; 128 and more is a signal (137: killed, 139: crashed, 143: asked to end).",
+    fix: "Nothing on this host: its output is in `iexec-worker task logs`.",
+    retry: "protocol",
+  },
   "SBX-1401": {
     message: "The network guard of untrusted apps is not in place: {reason}",
     cause: "Firewall rules could not be written: no root, no iptables, or the engine runs on another host or in another network namespace.",
@@ -155,6 +179,24 @@ export const SANDBOX_ERRORS = {
     message: "No network could be made for {name}: {reason}",
     cause: "The engine has no free address range or no bridge support.",
     fix: "Remove unused networks (`docker network prune`) or widen default-address-pools in daemon.json.",
+    retry: "environment",
+  },
+  "SBX-1403": {
+    message: "Apps get no network under the runtime {runtime}: the engine registers it with --network=none",
+    cause: "IEXEC_WORKER_CONTAINER_RUNTIME is runsc and IEXEC_WORKER_TASK_NETWORK is isolated, but no registered gVisor has a network.",
+    fix: "Register a second one in daemon.json, such as runsc-hostnet with --network=host (docs/security.md), or set IEXEC_WORKER_TASK_NETWORK=none.",
+    retry: "operator",
+  },
+  "SBX-1501": {
+    message: "The isolation of apps is not proved on this host: {missing}",
+    cause: "The engine or the kernel ignores a limit, or the probe could not run here.",
+    fix: "Repair what is named (docs/security.md says how); IEXEC_WORKER_ALLOW_UNPROVED_LIMITS=true takes tasks all the same.",
+    retry: "operator",
+  },
+  "SBX-1502": {
+    message: "There is no image to probe the isolation with: {reason}",
+    cause: "This host has no static busybox, and the probe's image could not be pulled.",
+    fix: "Install busybox-static, or let this host reach the registry of IEXEC_WORKER_PROBE_IMAGE.",
     retry: "environment",
   },
 } as const satisfies Record<string, ErrorDescriptor>;

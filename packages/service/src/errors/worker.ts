@@ -80,7 +80,7 @@ export const WORKER_ERRORS = {
     retry: "protocol",
   },
   "WRK-1307": {
-    message: "Task {taskId} needs {framework}, which this worker does not offer",
+    message: "Task {taskId} needs {framework}, which this worker does not offer: {reason}",
     cause: "The deal is tagged for a trusted execution environment.",
     fix: "See `iexec-worker doctor` for what this machine supports.",
     retry: "protocol",

@@ -1,36 +1,14 @@
-import { createCipheriv, createDecipheriv, pbkdf2, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
+import { createCipheriv, createDecipheriv, pbkdf2, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import { keccak256 } from "viem/utils";
 import type { Keystore } from "./parse.ts";
+import { scrypt } from "./scrypt.ts";
 
-const scryptAsync = promisify<Uint8Array, Uint8Array, number, ScryptOptions, Buffer>(scrypt);
 const pbkdf2Async = promisify(pbkdf2);
 
 const KEY_BYTES = 32;
-const MEMORY_MARGIN_BYTES = 4 * 1_024 * 1_024;
-
-interface ScryptParameters {
-  readonly salt: Uint8Array;
-  readonly n: number;
-  readonly r: number;
-  readonly p: number;
-  readonly dklen: number;
-}
-
-/** OpenSSL keeps to RFC 7914 (N below 2^(16r)); the r=1 files of early clients do not, and geth opens them. */
-const isBeyondOpenSsl = ({ n, r }: ScryptParameters): boolean => Math.log2(n) >= 16 * r;
-
-/** In the thread pool of Node, so that the event loop stays free; parameters beyond OpenSSL run in small slices on the loop instead. */
-async function deriveByScrypt(password: Uint8Array, parameters: ScryptParameters): Promise<Buffer> {
-  const { salt, n, r, p, dklen } = parameters;
-  const maxmem = 128 * n * r + 128 * r * p + MEMORY_MARGIN_BYTES;
-  if (!isBeyondOpenSsl(parameters)) return scryptAsync(password, salt, dklen, { N: n, r, p, maxmem });
-  const { scryptAsync: slowScrypt } = await import("@noble/hashes/scrypt.js");
-  return Buffer.from(await slowScrypt(password, salt, { N: n, r, p, dkLen: dklen, maxmem }));
-}
-
 async function derive(crypto: Keystore["crypto"], password: Uint8Array): Promise<Buffer> {
-  if (crypto.kdf === "scrypt") return deriveByScrypt(password, crypto.kdfparams);
+  if (crypto.kdf === "scrypt") return scrypt(password, crypto.kdfparams);
   const { salt, c, dklen } = crypto.kdfparams;
   return pbkdf2Async(password, salt, c, dklen, "sha256");
 }
@@ -74,7 +52,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /** The `crypto` member of a new keystore, with geth's parameters. The password is used as typed, as geth does. */
 export async function encrypt(key: Uint8Array, password: string, { salt, iv, n }: CipherParts): Promise<Readonly<Record<string, unknown>>> {
-  const derived = await deriveByScrypt(Buffer.from(password, "utf8"), { salt, n, r: R, p: P, dklen: KEY_BYTES });
+  const derived = await scrypt(Buffer.from(password, "utf8"), { salt, n, r: R, p: P, dklen: KEY_BYTES });
   const cipher = createCipheriv("aes-128-ctr", derived.subarray(0, 16), iv);
   const ciphertext = Buffer.concat([cipher.update(key), cipher.final()]);
   return {

@@ -17,11 +17,16 @@ export interface ImageSpec {
   /** name:tag, with the registry's host when it is to be pushed. */
   readonly tag: string;
   readonly files?: ImageFiles;
-  readonly entrypoint: readonly string[];
+  /** None: what the container is given as arguments is the program. */
+  readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
   readonly workingDir?: string;
+  /** More of the image's configuration, by the engine's names: User, Volumes, Healthcheck, OnBuild. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** For images that are not for this machine. */
+  readonly architecture?: string;
 }
 
 export interface AssembledImage {
@@ -107,15 +112,16 @@ async function assemble(docker: Docker, layers: readonly ImageFiles[], spec: Ima
 function imageConfig(spec: ImageSpec, diffIds: readonly string[]): string {
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin", ...spec.env };
   return JSON.stringify({
-    architecture: ARCHITECTURES[process.arch] ?? process.arch,
+    architecture: spec.architecture ?? ARCHITECTURES[process.arch] ?? process.arch,
     os: "linux",
     created: "1970-01-01T00:00:00Z",
     config: {
       Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-      Entrypoint: spec.entrypoint,
+      ...(spec.entrypoint === undefined ? {} : { Entrypoint: spec.entrypoint }),
       ...(spec.command === undefined ? {} : { Cmd: spec.command }),
       ...(spec.workingDir === undefined ? {} : { WorkingDir: spec.workingDir }),
       Labels: spec.labels ?? {},
+      ...spec.config,
     },
     rootfs: { type: "layers", diff_ids: diffIds },
     history: diffIds.map(() => ({ created: "1970-01-01T00:00:00Z", created_by: "iexec-ts" })),

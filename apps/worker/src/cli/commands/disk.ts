@@ -1,7 +1,7 @@
-import type { Dirent } from "node:fs";
-import { lstat, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { freeMib } from "../../host-check.ts";
+import { sizeOf } from "../../manners/tree-size.ts";
 import type { Context } from "../context.ts";
 import { journalPath } from "../facts/journal-facts.ts";
 import { localFacts, lockPath } from "../facts/local-facts.ts";
@@ -10,34 +10,6 @@ import type { Report } from "../report.ts";
 import { defaultConfigPath, knownConfigFile } from "../settings.ts";
 import { bytes } from "../view/bytes.ts";
 import { table } from "../view/table.ts";
-
-const MAX_ENTRIES = 200_000;
-
-/** Bytes below a path, links not followed; stops counting at a bound, since apps fill these folders. */
-async function sizeOf(path: string, left = { entries: MAX_ENTRIES }): Promise<number> {
-  let sum = 0;
-  let children: Dirent[];
-  try {
-    const { size } = await lstat(path);
-    sum += size;
-    children = await readdir(path, { withFileTypes: true });
-  } catch {
-    // A file, gone meanwhile, or not readable for this user: it counts with what is known.
-    return sum;
-  }
-  for (const child of children) {
-    if (left.entries <= 0) break;
-    left.entries -= 1;
-    const inside = join(path, child.name);
-    sum += child.isDirectory()
-      ? await sizeOf(inside, left)
-      : await lstat(inside).then(
-          ({ size }) => size,
-          () => 0,
-        );
-  }
-  return sum;
-}
 
 export async function disk(context: Context): Promise<Report> {
   const { settings } = context;

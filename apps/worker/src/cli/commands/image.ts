@@ -15,7 +15,10 @@ interface KnownImage {
 }
 
 /** SIDE EFFECTS: asks the Docker Engine. */
-export async function withSandbox<T>(context: Context, work: (sandbox: DockerSandbox, uses: ImageUses) => Promise<T>): Promise<T> {
+export async function withSandbox<T>(
+  context: Pick<Context, "settings" | "clock">,
+  work: (sandbox: DockerSandbox, uses: ImageUses) => Promise<T>,
+): Promise<T> {
   const { dockerSocket, stateDir } = context.settings;
   const uses = fileImageUses(join(stateDir, "images.json"));
   const engine = dockerSocket.startsWith("/") ? { socketPath: dockerSocket } : { host: dockerSocket };
@@ -28,7 +31,7 @@ export async function withSandbox<T>(context: Context, work: (sandbox: DockerSan
 }
 
 /** Those that are still there, least recently used first. */
-async function knownImages(sandbox: DockerSandbox, uses: ImageUses): Promise<readonly KnownImage[]> {
+export async function knownImages(sandbox: DockerSandbox, uses: ImageUses): Promise<readonly KnownImage[]> {
   const images: KnownImage[] = [];
   for (const [id, usedAt] of await uses.all()) {
     const found = await sandbox.findImage(id);

@@ -3,7 +3,9 @@ import { dirname } from "node:path";
 import { lowerHex, sameHex } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { schedulerUrl } from "../../config.ts";
-import { modeOf, walletCreate, walletImport } from "../../wallet/keys.ts";
+import { checkHost } from "../../host-check.ts";
+import { modeOf, verifyBackup, walletCreate, walletImport } from "../../wallet/keys.ts";
+import { openWallet } from "../../wallet/password.ts";
 import { type Context, type Input, textOption } from "../context.ts";
 import { announcedVersion, askScheduler, withChain } from "../facts/chain-facts.ts";
 import { localFacts } from "../facts/local-facts.ts";
@@ -20,12 +22,13 @@ interface Step {
  * Leads from nothing to a config file that `start` takes: the pool, the wallet, what to fund. Each question has a flag, so that
  * `--no-input` makes the same file.
  *
- * Errors: WRK-2014 the config file exists, WRK-2002, WIR-…, WRK-1004, SVC-13xx.
+ * Errors: WRK-1002 too few CPUs, WRK-2014 the config file exists, WRK-2002, WIR-…, WRK-1004, SVC-13xx.
  * SIDE EFFECTS: may create a wallet; writes the config file.
  */
 export async function init(context: Context, input: Input): Promise<Report> {
   const path = textOption(input, "output") ?? defaultConfigPath(context.env);
   if ((await modeOf(path)) !== undefined) throw new CodedError("WRK-2014", { path });
+  checkHost();
   const steps: Step[] = [];
   const asked = await askForPool(context);
   const pool = await checkPool(asked, steps);
@@ -99,7 +102,9 @@ async function provideWallet(context: Context, steps: Step[]): Promise<void> {
   const { walletPath } = context.settings;
   const local = await localFacts(context);
   if (local.walletProblem === undefined) {
-    steps.push({ level: "ok", text: `wallet ${walletPath} is ${local.wallet ?? "there"}` });
+    const opened = context.settings.walletPassword !== undefined || context.prompt.available;
+    if (opened) await openWallet(context);
+    steps.push({ level: "ok", text: `wallet ${walletPath} is ${local.wallet ?? "there"}${opened ? " and opens with the password" : ""}` });
     return;
   }
   if (local.walletProblem.code !== "SVC-1303") throw local.walletProblem;
@@ -109,7 +114,35 @@ async function provideWallet(context: Context, steps: Step[]): Promise<void> {
   if (choice !== "create" && choice !== "import") throw new CodedError("WRK-2004", { what: "neither create nor import was typed" });
   const { data } = choice === "create" ? await walletCreate(context) : await walletImport(context);
   steps.push({ level: "ok", text: `wallet ${String(data.address)} written to ${walletPath}` });
-  steps.push({ level: "warn", text: `back it up now, file and password apart: iexec-worker wallet check-backup PATH_OF_THE_COPY` });
+  steps.push(await backUp(context));
+}
+
+const LATER = "later";
+
+/** The person makes a copy; that it opens, and that the password was kept, is proved at once. A copy that is no good is asked for again. */
+async function backUp(context: Context): Promise<Step> {
+  const advice: Step = {
+    level: "warn",
+    text: "back it up now, file and password apart: iexec-worker wallet check-backup PATH_OF_THE_COPY",
+  };
+  if (!context.prompt.available) return advice;
+  for (;;) {
+    const copy = await context.prompt.ask(
+      `Copy ${context.settings.walletPath} to another disk now. Type the path of the copy, or ${LATER}:`,
+      "--no-input",
+    );
+    if (copy === LATER) return advice;
+    try {
+      const { address, matches } = await verifyBackup(context, copy);
+      if (matches) return { level: "ok", text: `the copy ${copy} opens with the password` };
+      context.tell(`It is another wallet: ${address}.`);
+    } catch (thrown) {
+      context.signal.throwIfAborted();
+      const error = CodedError.from(thrown);
+      if (!error.code.startsWith("SVC-13") && error.code !== "WRK-1701") throw error;
+      context.tell(`${error.code}: ${error.message}`);
+    }
+  }
 }
 
 async function checkFunds(context: Context, wallet: `0x${string}`, steps: Step[]): Promise<void> {

@@ -1,81 +1,34 @@
 import { isFinal } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
-import { freeMib } from "../../host-check.ts";
-import { type StakeLock, stakeLocks } from "../../wallet/locks.ts";
+import type { Doing } from "../../control/doing.ts";
+import type { WorkerState } from "../../control/operation.ts";
 import type { Context } from "../context.ts";
-import { type ChainReader, withChain } from "../facts/chain-facts.ts";
-import { type LocalFacts, localFacts } from "../facts/local-facts.ts";
-import { type Need, needsOf } from "../facts/needs.ts";
+import { fromOutside } from "../facts/fact-sources.ts";
+import type { LocalFacts } from "../facts/local-facts.ts";
+import type { Need } from "../facts/needs.ts";
+import { gatherStatus, type Money } from "../facts/status-facts.ts";
 import { EXIT, type Report } from "../report.ts";
 import { briefCoins, rlc } from "../view/amounts.ts";
 import type { Style } from "../view/style.ts";
 import { shorten, table } from "../view/table.ts";
 import { exact, relative, span } from "../view/time.ts";
-import { type Standing, standingOf } from "./score.ts";
-
-interface Money {
-  readonly native: bigint;
-  readonly symbol: string;
-  readonly free: bigint;
-  readonly locked: bigint;
-  readonly locks: readonly StakeLock[];
-  readonly standing: Standing;
-  readonly workerpool: string;
-  readonly chainId: number;
-}
-
-async function moneyOf(chain: ChainReader, local: LocalFacts): Promise<Money | undefined> {
-  const { wallet, journal } = local;
-  if (wallet === undefined) return undefined;
-  const { hub, network, symbol } = chain;
-  const [native, account, score, locks] = await Promise.all([
-    hub.nativeBalance(wallet),
-    hub.account(wallet),
-    hub.score(wallet),
-    stakeLocks(hub, wallet, journal),
-  ]);
-  return {
-    native,
-    symbol,
-    free: account.stake,
-    locked: account.locked,
-    locks,
-    standing: standingOf(score),
-    workerpool: network.workerpool,
-    chainId: network.chainId,
-  };
-}
 
 /** The worker on one screen; what the chain adds is left out when no node answers, and said so. */
 export async function status(context: Context): Promise<Report> {
-  const { settings, clock } = context;
-  const local = await localFacts(context);
-  let problem: CodedError | undefined;
-  const money = await withChain(context, local.journal, (chain) => moneyOf(chain, local)).catch((thrown: unknown) => {
-    context.signal.throwIfAborted();
-    problem = CodedError.from(thrown);
-    return undefined;
-  });
-  const free = await freeMib(settings.baseDir).catch(() => undefined);
-  const now = clock.now();
+  const { settings } = context;
+  const { local, money, needs, now } = await gatherStatus(fromOutside(context));
   const open = (local.journal?.replicates ?? []).filter(({ closedAt }) => closedAt === undefined);
-  const needs = needsOf({
-    local,
-    settings,
-    freeMib: free,
-    locks: money?.locks ?? [],
-    native: money?.native,
-    stake: money?.free,
-    problem,
-    now,
-  });
   const page = local.running.kind === "running" ? local.running.page : undefined;
   const running = local.running.kind === "running";
+  const doing = doingIn(local);
   return {
     data: {
       name: settings.name,
       wallet: local.wallet ?? null,
       running,
+      state: stateOf(local),
+      stateSince: doing === undefined ? null : exact(doing.since),
+      pausedUntil: pausedUntil(local),
+      refusal: doing?.refusal === undefined ? null : { ...doing.refusal, since: exact(doing.refusal.since) },
       version: page?.version ?? null,
       upSince: page === undefined ? null : exact(page.startedAt),
       scheduler: page === undefined ? null : { link: page.link, since: exact(page.linkSince) },
@@ -99,13 +52,14 @@ export async function status(context: Context): Promise<Report> {
       needs: needs.map((need) => ({ level: need.level, text: need.text, command: need.command ?? null })),
     },
     text: (style) => {
-      const state = running ? (needs.some(({ level }) => level === "bad") ? "RUNNING, NEEDS YOU" : "RUNNING") : "STOPPED";
+      const state = `${stateOf(local)}${running && needs.some(({ level }) => level === "bad") ? ", NEEDS YOU" : ""}`;
       const up = page === undefined ? "" : `  up ${span(now.getTime() - page.startedAt.getTime())}`;
       const head = `${style.strong(settings.name)}  v${page?.version ?? "?"}  ${style.strong(state)}${up}`;
       const pool = money === undefined ? "" : `   pool ${shorten(money.workerpool, 14)}  chain ${money.chainId}`;
       return [
         head + pool,
         ...panels(style, { local, money, open: open.length, now }),
+        ...doingLines(style, local, now),
         ...taskTable(style, local, money, now),
         ...needLines(style, needs),
       ].join("\n");
@@ -113,6 +67,35 @@ export async function status(context: Context): Promise<Report> {
     next: open.length === 0 ? ["iexec-worker why-idle"] : ["iexec-worker task show TASK"],
     exit: EXIT.ok,
   };
+}
+
+/** A worker that does not run is stopped, whatever it is to do when it starts. */
+const stateOf = (local: LocalFacts): WorkerState => (local.running.kind === "stopped" ? "STOPPED" : (doingIn(local)?.state ?? "RUNNING"));
+
+const doingIn = ({ running }: LocalFacts): Doing | undefined =>
+  running.kind === "running" ? (running.doing ?? running.page?.doing) : undefined;
+
+function pausedUntil(local: LocalFacts): string | null {
+  const doing = doingIn(local);
+  const until = doing === undefined ? local.journal?.pause?.until : doing.pausedUntil;
+  return until === undefined ? null : exact(until);
+}
+
+/** Why no task is asked for, when the worker or the journal says so. */
+function doingLines(style: Style, local: LocalFacts, now: Date): readonly string[] {
+  const doing = doingIn(local);
+  const pause =
+    doing === undefined ? local.journal?.pause : doing.state === "PAUSED" ? { since: doing.since, until: doing.pausedUntil } : undefined;
+  if (pause !== undefined)
+    return [
+      `${style.mark("warn")} paused ${relative(pause.since, now)}, ${pause.until === undefined ? "until you resume it" : `until ${exact(pause.until)} (${relative(pause.until, now)})`}`,
+    ];
+  if (doing?.state === "DRAINING") return [`${style.mark("warn")} draining: no new task; it stops when what is under way is done`];
+  return doing?.refusal === undefined
+    ? []
+    : [
+        `${style.mark("note")} asks for no task ${span(now.getTime() - doing.refusal.since.getTime())}: ${doing.refusal.message} (${doing.refusal.code})`,
+      ];
 }
 
 function panels(

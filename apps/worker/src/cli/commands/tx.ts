@@ -72,16 +72,22 @@ export async function txList(context: Context, input: Input): Promise<Report> {
   };
 }
 
-/** Errors: SVC-13xx, WRK-2011. */
-export async function txShow(context: Context, input: Input): Promise<Report> {
-  const { transactions, symbol } = await transactionsOf(context);
-  const wanted = (input.args[0] ?? "").toLowerCase();
+/** The one transaction whose name, or one of whose hashes, begins with `typed`. Errors: WRK-2011. */
+export function findTransaction(transactions: readonly TxRecord[], typed: string): TxRecord {
+  const wanted = typed.toLowerCase();
   const found = transactions.filter(
     ({ intent, attempts }) => intent.id.toLowerCase().startsWith(wanted) || attempts.some(({ hash }) => hash.startsWith(wanted)),
   );
   const record = found.find(({ intent }) => intent.id === wanted) ?? found[0];
   if (record === undefined || wanted === "" || (found.length > 1 && record.intent.id !== wanted))
     throw new CodedError("WRK-2011", { what: "Transaction", id: wanted, list: "iexec-worker tx list" });
+  return record;
+}
+
+/** Errors: SVC-13xx, WRK-2011. */
+export async function txShow(context: Context, input: Input): Promise<Report> {
+  const { transactions, symbol } = await transactionsOf(context);
+  const record = findTransaction(transactions, input.args[0] ?? "");
   const now = context.clock.now();
   return {
     data: plain(record),

@@ -1,15 +1,15 @@
 import type { Context } from "../context.ts";
+import { fromOutside } from "../facts/fact-sources.ts";
 import { gatherIdleFacts } from "../facts/idle-facts.ts";
-import { type IdleReason, idleReasons } from "../facts/idle-reasons.ts";
+import { type IdleReason, idleReasons, idleVerdict } from "../facts/idle-reasons.ts";
 import { EXIT, type Json, type Report } from "../report.ts";
 import { exact, relative } from "../view/time.ts";
 
 /** Why no task is running, most likely reason first, each with what was seen. */
 export async function whyIdle(context: Context): Promise<Report> {
-  const facts = await gatherIdleFacts(context);
+  const facts = await gatherIdleFacts(fromOutside(context));
   const reasons = idleReasons(facts);
   const now = context.clock.now();
-  const [top] = reasons;
   const since = (reason: IdleReason): string =>
     reason.since === undefined ? "" : `, since ${relative(reason.since, now).replace(" ago", "")}`;
   return {
@@ -28,10 +28,8 @@ export async function whyIdle(context: Context): Promise<Report> {
       ),
     },
     text: (style) => {
-      if (top === undefined) return `${style.mark("ok")} ${style.strong("Not idle")}: ${facts.openTasks} tasks are open.`;
-      const blocking = reasons.filter(({ blocks }) => blocks);
-      const verdict =
-        blocking.length > 0 ? `Idle because ${top.text}` : facts.openTasks > 0 ? `Working; ${top.text}` : `Ready and waiting: ${top.text}`;
+      const verdict = idleVerdict(reasons, facts.openTasks);
+      if (reasons.length === 0) return `${style.mark("ok")} ${style.strong(verdict)}`;
       return [
         style.strong(verdict),
         "",

@@ -6,8 +6,8 @@ import type { Level } from "../view/style.ts";
 import { type Check, type DoctorState, type Outcome, skip, type Verdict } from "./check.ts";
 import { HOST_CHECKS } from "./host-checks.ts";
 import { NETWORK_CHECKS } from "./network-checks.ts";
+import { teeChecks } from "./tee-checks.ts";
 
-const CHECKS: readonly Check[] = [...HOST_CHECKS, ...NETWORK_CHECKS];
 const MARK: Readonly<Record<Verdict, Level>> = { PASS: "ok", FAIL: "bad", WARN: "warn", SKIP: "skip", INFO: "note" };
 
 interface Line extends Outcome {
@@ -38,7 +38,10 @@ function asOutcome(thrown: unknown): Outcome {
 /** SIDE EFFECTS: with --fix creates folders, closes the wallet file to others and writes firewall rules; otherwise only looks. */
 export async function doctor(context: Context, input: Input): Promise<Report> {
   const local = await localFacts(context);
-  const lines = await runChecks(CHECKS, context, { local, repair: switchOption(input, "fix") });
+  const lines = await runChecks([...HOST_CHECKS, ...(await teeChecks(context.settings)), ...NETWORK_CHECKS], context, {
+    local,
+    repair: switchOption(input, "fix"),
+  });
   const failures = lines.filter(({ verdict }) => verdict === "FAIL");
   const warnings = lines.filter(({ verdict }) => verdict === "WARN");
   const width = Math.max(...lines.map(({ title }) => title.length));

@@ -1,20 +1,19 @@
-import { access, chmod, constants, mkdir, readFile, statfs } from "node:fs/promises";
+import { access, chmod, constants, mkdir, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { CodedError, readKeystore } from "@iexec-ts/service";
 import { freeMib, slotsOf } from "../../host-check.ts";
+import { readProof } from "../../isolation.ts";
 import { modeOf } from "../../wallet/keys.ts";
 import { withSandbox } from "../commands/image.ts";
 import { walletsWithJournal } from "../facts/journal-facts.ts";
 import { bytes } from "../view/bytes.ts";
-import { type Check, failed, info, pass, skip, warn } from "./check.ts";
+import { type Check, failed, pass, skip, warn } from "./check.ts";
 
 const LEAST_NODE = 24;
 const LEAST_CPUS = 2;
 const MIB = 1_048_576;
 const ENGINE_MS = 15_000;
-
-const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
 async function isWritable(path: string): Promise<boolean> {
   return access(path, constants.W_OK | constants.R_OK).then(
@@ -145,7 +144,9 @@ export const HOST_CHECKS: readonly Check[] = [
       try {
         const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ENGINE_MS)]);
         const report = await withSandbox(context, (sandbox) => sandbox.inspectEngine(signal));
-        return pass(`${report.version}, runtime ${report.runtime}, cgroup v${report.cgroupVersion}${report.rootless ? ", rootless" : ""}`);
+        const runtime = context.settings.network === "none" ? report.runtime : report.networkRuntime;
+        if (runtime === undefined) throw new CodedError("SBX-1403", { runtime: report.runtime });
+        return pass(`${report.version}, runtime ${runtime}, cgroup v${report.cgroupVersion}${report.rootless ? ", rootless" : ""}`);
       } catch (thrown) {
         const error = CodedError.from(thrown);
         return failed(`${error.code} ${error.message}`, error.fix);
@@ -159,8 +160,17 @@ export const HOST_CHECKS: readonly Check[] = [
     async run(context) {
       const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ENGINE_MS)]);
       const { ignoredLimits } = await withSandbox(context, (sandbox) => sandbox.inspectEngine(signal));
+      const proof = await readProof(join(context.settings.baseDir, "isolation.json"));
+      if (proof?.proven === false) {
+        const missing = proof.limits.filter(({ proven }) => !proven).map(({ limit, seen }) => `${limit} (${seen})`);
+        return failed(
+          `not proved on this host: ${missing.join("; ")}`,
+          "repair what is named (docs/security.md), then start the worker again (SBX-1501)",
+        );
+      }
+      const proved = proof === undefined ? "to be proved at the worker's first start" : `proved under ${proof.runtime} at ${proof.at}`;
       return ignoredLimits.length === 0
-        ? pass("memory, CPU and process limits are honoured")
+        ? pass(`memory, CPU and process limits are honoured; ${proved}`)
         : failed(
             `the engine ignores: ${ignoredLimits.join("; ")}`,
             "enable these cgroup controllers for the engine, then restart it",
@@ -184,21 +194,6 @@ export const HOST_CHECKS: readonly Check[] = [
             "run as root, or set IEXEC_WORKER_TASK_NETWORK=none",
             "apps could reach private networks of this host",
           );
-    },
-  },
-  {
-    id: "tee",
-    title: "SGX / TDX",
-    async run() {
-      const flags = await readFile("/proc/cpuinfo", "utf8").catch((thrown: unknown) => `unreadable: ${reasonOf(thrown)}`);
-      const has = (flag: string) => new RegExp(`^flags\\s*:.*\\b${flag}\\b`, "m").test(flags);
-      const device = async (path: string) => (await modeOf(path)) !== undefined;
-      const sgx = (await device("/dev/sgx_enclave")) || (await device("/dev/sgx/enclave")) || (await device("/dev/isgx"));
-      const parts = [
-        sgx ? "SGX usable" : has("sgx") ? "SGX in the CPU, but no device: enable it in the BIOS or install the driver" : "no SGX",
-        (await device("/dev/tdx_guest")) ? "inside TDX" : has("tdx_host_platform") ? "TDX host" : "no TDX",
-      ];
-      return info(`${parts.join(", ")}; tasks without TEE need neither`);
     },
   },
 ];

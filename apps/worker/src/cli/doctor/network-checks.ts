@@ -8,17 +8,14 @@ import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
 import { promisedStake, recentStake } from "../../wallet/locks.ts";
 import type { Context } from "../context.ts";
 import { announcedVersion, askScheduler, coinSymbol, networkFacts, withChain } from "../facts/chain-facts.ts";
-import { briefCoins, gwei, rlc } from "../view/amounts.ts";
-import { span } from "../view/time.ts";
+import { briefCoins, exactDigits, gwei, rlc } from "../view/amounts.ts";
 import { type Check, type DoctorState, failed, type Outcome, pass, skip, warn } from "./check.ts";
+import { askTime, judgeClock } from "./clock-check.ts";
 
 const NODE_MS = 6_000;
 const LOGIN_MS = 15_000;
 /** A node this far behind the others shows deadlines too late. */
 const MAX_LAG_BLOCKS = 5n;
-const MAX_CLOCK_SKEW_MS = 30_000;
-/** Twice the slowest block time: an old head on a chain that makes blocks only when asked is no fault of the clock. */
-const OLD_HEAD_MS = 60_000;
 
 const fromError = (thrown: unknown): Outcome => {
   const error = CodedError.from(thrown);
@@ -55,9 +52,11 @@ async function look(url: string, chainId: number, hub: `0x${string}`, signal: Ab
 const onChain = async (
   context: Context,
   state: DoctorState,
-  work: (facts: { hub: Hub; pool: RpcPool; symbol: string; workerpool: `0x${string}` }) => Promise<Outcome>,
+  work: (facts: { hub: Hub; pool: RpcPool; symbol: string; workerpool: `0x${string}`; nodes: readonly string[] }) => Promise<Outcome>,
 ) =>
-  withChain(context, state.local.journal, ({ hub, pool, symbol, network }) => work({ hub, pool, symbol, workerpool: network.workerpool }));
+  withChain(context, state.local.journal, ({ hub, pool, symbol, network }) =>
+    work({ hub, pool, symbol, workerpool: network.workerpool, nodes: network.nodes }),
+  );
 
 export const NETWORK_CHECKS: readonly Check[] = [
   {
@@ -110,7 +109,7 @@ export const NETWORK_CHECKS: readonly Check[] = [
   {
     id: "allowed",
     title: "membership",
-    after: ["scheduler", "version", "wallet-password"],
+    after: ["scheduler", "version", "wallet-file", "wallet-password"],
     async run(context, { local }) {
       const { settings, signal } = context;
       if (local.running.kind === "running") {
@@ -187,16 +186,17 @@ export const NETWORK_CHECKS: readonly Check[] = [
     title: "clock",
     after: ["nodes"],
     run: (context, state) =>
-      onChain(context, state, async ({ pool }) => {
+      onChain(context, state, async ({ pool, nodes }) => {
+        const servers: readonly (readonly [string, string])[] = [
+          ["the scheduler", schedulerUrl(context.settings)],
+          ...nodes.map((url) => ["the node", url] as const),
+        ];
+        const sights = await Promise.all(servers.map(([who, url]) => askTime(who, url, context)));
         const ahead = Number(pool.head().timestamp) * 1_000 - context.clock.now().getTime();
-        if (ahead > MAX_CLOCK_SKEW_MS)
-          return failed(
-            `the newest block is ${span(ahead)} in the future of this clock`,
-            "set this machine's clock: sudo timedatectl set-ntp true",
-            "log times and deadlines of containers would be wrong",
-          );
-        if (-ahead > OLD_HEAD_MS) return pass(`the newest block is ${span(-ahead)} old: either the chain is quiet or this clock is ahead`);
-        return pass(`within ${span(Math.abs(ahead))} of the newest block`);
+        return judgeClock(
+          sights.filter((sight) => sight !== undefined),
+          ahead,
+        );
       }),
   },
   {
@@ -212,7 +212,10 @@ export const NETWORK_CHECKS: readonly Check[] = [
         const needed = recentStake(journal);
         const seen = `${rlc(stake)} free, ${rlc(locked)} locked`;
         if (needed > 0n && stake - promised < needed)
-          return failed(`${seen}; the last tasks took ${rlc(needed)} each`, "iexec-worker wallet deposit AMOUNT");
+          return failed(
+            `${seen}; the last tasks took ${rlc(needed)} each`,
+            `iexec-worker wallet deposit ${exactDigits(needed + promised - stake, "RLC")}`,
+          );
         if (needed === 0n && stake === 0n)
           return warn(seen, "iexec-worker wallet deposit AMOUNT", "only pools without stake give tasks to such a worker");
         return pass(seen);

@@ -8,6 +8,8 @@ import { VERSION } from "../../version.ts";
 import type { Context } from "../context.ts";
 import type { JournalFacts } from "./journal-facts.ts";
 
+type Asking = Pick<Context, "settings" | "signal">;
+
 const OPEN_MS = 10_000;
 const CALL_MS = 5_000;
 
@@ -18,10 +20,12 @@ export interface ChainReader {
   readonly hub: Hub;
   /** Symbol of the chain's own coin, as far as it is known. */
   readonly symbol: string;
+  /** Tasks known to lock no stake any more; a reader that lives long keeps and extends it. */
+  readonly settled?: Set<string>;
 }
 
 /** What the scheduler says to anybody. Errors: WIR-…. */
-export const askScheduler = ({ settings, signal }: Pick<Context, "settings" | "signal">): Promise<SchedulerProbe> =>
+export const askScheduler = ({ settings, signal }: Asking): Promise<SchedulerProbe> =>
   probeScheduler(
     { url: schedulerUrl(settings), dialect: settings.dialect },
     { fetch: globalThis.fetch },
@@ -36,7 +40,7 @@ export const announcedVersion = (settings: Context["settings"]): string => setti
  *
  * Errors: WRK-2009.
  */
-export async function networkFacts(context: Context, journal: JournalFacts | undefined): Promise<KnownNetwork> {
+export async function networkFacts(context: Asking, journal: JournalFacts | undefined): Promise<KnownNetwork> {
   const nodes = context.settings.nodes;
   if (journal?.network !== undefined) return { ...journal.network, nodes: nodes ?? journal.network.nodes };
   let probe: SchedulerProbe;
@@ -61,7 +65,7 @@ export const coinSymbol = (chainId: number): string => SYMBOLS[chainId] ?? "ETH"
 
 /** Runs `work` with open nodes. Errors: WRK-2009, CHN-…. SIDE EFFECTS: asks the nodes. */
 export async function withChain<T>(
-  context: Context,
+  context: Asking,
   journal: JournalFacts | undefined,
   work: (reader: ChainReader) => Promise<T>,
 ): Promise<T> {

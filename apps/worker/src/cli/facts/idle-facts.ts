@@ -2,11 +2,12 @@ import { CodedError } from "@iexec-ts/service";
 import { schedulerUrl } from "../../config.ts";
 import { freeMib } from "../../host-check.ts";
 import { CONTRIBUTE_GAS, REVEAL_GAS } from "../../replicate/gas-reserve.ts";
+import { POLICY_CAUSE } from "../../session/intake.ts";
 import { promisedStake, recentStake } from "../../wallet/locks.ts";
-import type { Context } from "../context.ts";
-import { announcedVersion, askScheduler, withChain } from "./chain-facts.ts";
+import { announcedVersion, askScheduler } from "./chain-facts.ts";
+import type { FactSources } from "./fact-sources.ts";
 import type { IdleFacts } from "./idle-reasons.ts";
-import { type LocalFacts, localFacts } from "./local-facts.ts";
+import type { LocalFacts } from "./local-facts.ts";
 
 const textOf = (thrown: unknown): string => {
   const error = CodedError.from(thrown);
@@ -14,9 +15,9 @@ const textOf = (thrown: unknown): string => {
 };
 
 /** SIDE EFFECTS: asks the worker's page, the scheduler and the nodes, all at once. */
-export async function gatherIdleFacts(context: Context): Promise<IdleFacts> {
+export async function gatherIdleFacts(context: FactSources): Promise<IdleFacts> {
   const { settings, signal } = context;
-  const local = await localFacts(context);
+  const local = await context.local();
   const [scheduler, chain, free] = await Promise.all([
     schedulerFacts(context),
     chainFacts(context, local),
@@ -34,14 +35,23 @@ export async function gatherIdleFacts(context: Context): Promise<IdleFacts> {
       page === undefined
         ? undefined
         : { link: page.link, linkSince: page.linkSince, halted: page.halted ?? undefined, slots: page.slots, slotsInUse: page.slotsInUse },
+    doing: running.kind === "running" ? (running.doing ?? page?.doing) : undefined,
+    pause: journal?.pause,
     scheduler,
     disk: { freeMib: free, neededMib: settings.minFreeMib, path: settings.baseDir },
     chain,
-    lastTask: last === undefined ? undefined : { at: last.updatedAt, status: last.status },
+    lastTask:
+      last === undefined
+        ? undefined
+        : {
+            at: last.updatedAt,
+            status: last.status,
+            refused: journal?.history(last.taskId).find(({ cause }) => cause === POLICY_CAUSE)?.details?.errorMessage,
+          },
   };
 }
 
-async function schedulerFacts(context: Context): Promise<IdleFacts["scheduler"]> {
+async function schedulerFacts(context: FactSources): Promise<IdleFacts["scheduler"]> {
   const url = schedulerUrl(context.settings);
   const announced = announcedVersion(context.settings);
   try {
@@ -52,10 +62,10 @@ async function schedulerFacts(context: Context): Promise<IdleFacts["scheduler"]>
   }
 }
 
-async function chainFacts(context: Context, { wallet, journal }: LocalFacts): Promise<IdleFacts["chain"]> {
+async function chainFacts(context: FactSources, { wallet, journal }: LocalFacts): Promise<IdleFacts["chain"]> {
   if (wallet === undefined) return { problem: "it is not known which wallet to look at" };
   try {
-    return await withChain(context, journal, async ({ hub, pool, symbol }) => {
+    return await context.chain(journal, async ({ hub, pool, symbol }) => {
       const [account, native, gasPrice] = await Promise.all([hub.account(wallet), hub.nativeBalance(wallet), pool.client.getGasPrice()]);
       return {
         problem: undefined,

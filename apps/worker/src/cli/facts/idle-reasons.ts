@@ -1,3 +1,4 @@
+import type { Doing } from "../../control/doing.ts";
 import { coins, gwei, rlc } from "../view/amounts.ts";
 
 /** What was seen from outside; undefined where it could not be looked at. */
@@ -14,6 +15,10 @@ export interface IdleFacts {
         readonly slotsInUse: number;
       }
     | undefined;
+  /** What the running worker says of itself. */
+  readonly doing?: Doing | undefined;
+  /** What the journal says of a worker that does not run. */
+  readonly pause?: { readonly since: Date; readonly until: Date | undefined } | undefined;
   readonly scheduler: { readonly url: string; readonly problem: string | undefined; readonly required: string; readonly announced: string };
   readonly disk: { readonly freeMib: number | undefined; readonly neededMib: number; readonly path: string };
   readonly chain:
@@ -29,7 +34,14 @@ export interface IdleFacts {
         readonly gasForTask: bigint;
       }
     | { readonly problem: string };
-  readonly lastTask: { readonly at: Date; readonly status: string } | undefined;
+  readonly lastTask:
+    | {
+        readonly at: Date;
+        readonly status: string;
+        /** Why the operator's policy did not take it, if that is how it ended. */
+        readonly refused?: string | undefined;
+      }
+    | undefined;
 }
 
 export interface IdleReason {
@@ -56,6 +68,7 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       command: "iexec-worker start",
       ...(lastTask === undefined ? {} : { since: lastTask.at }),
     });
+  addOperation(facts, add);
   if (page?.halted !== undefined)
     add("halted", "the worker takes no more tasks", `it stopped asking with ${page.halted}`, { command: "its log has the whole error" });
   if (scheduler.problem !== undefined)
@@ -76,6 +89,12 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
         command: `set IEXEC_WORKER_ANNOUNCE_VERSION=${scheduler.required} if the pool's operator agrees`,
       },
     );
+  const { refusal } = facts.doing ?? {};
+  if (refusal !== undefined && !TOLD_APART.has(refusal.code))
+    add(REFUSAL_IDS[refusal.code] ?? "refuses", lowerFirst(refusal.message), `the worker itself says ${refusal.code}`, {
+      since: refusal.since,
+      command: refusal.fix,
+    });
   if (disk.freeMib !== undefined && disk.freeMib < disk.neededMib)
     add("low-disk", "too little disk is free", `${disk.freeMib} MiB in ${disk.path}, ${disk.neededMib} MiB are needed`, {
       command: "iexec-worker image prune --dry-run",
@@ -117,6 +136,11 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       blocks: false,
       command: "iexec-worker task list --open",
     });
+  if (lastTask?.refused !== undefined)
+    add("policy-refuses", "your policy refused the last task", lastTask.refused, {
+      since: lastTask.at,
+      command: "iexec-worker policy show",
+    });
   if (reasons.every(({ blocks }) => !blocks) && facts.openTasks === 0)
     add(
       "no-task-for-us",
@@ -125,4 +149,42 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       { blocks: false, ...(lastTask === undefined ? {} : { since: lastTask.at }) },
     );
   return reasons;
+}
+
+/** Refusals of the worker that have a reason of their own above or below. */
+const TOLD_APART: ReadonlySet<string> = new Set(["WRK-1003", "WRK-1510", "WRK-1511"]);
+const REFUSAL_IDS: Readonly<Record<string, string>> = {
+  "WRK-1531": "outside-hours",
+  "WRK-1532": "user-active",
+  "WRK-1533": "load-too-high",
+  "WRK-1534": "on-battery",
+  "WRK-1535": "disk-budget",
+};
+const lowerFirst = (text: string): string => text.slice(0, 1).toLowerCase() + text.slice(1);
+
+/** Paused or draining: the operator's own wish. */
+function addOperation(
+  { doing, pause, running }: IdleFacts,
+  add: (id: string, text: string, evidence: string, more: { since?: Date; command?: string }) => void,
+): void {
+  const paused =
+    doing?.state === "PAUSED" ? { since: doing.since, until: doing.pausedUntil } : running.yes && doing !== undefined ? undefined : pause;
+  if (paused !== undefined)
+    add("paused", "you paused the worker", paused.until === undefined ? "until `resume`" : `until ${paused.until.toISOString()}`, {
+      since: paused.since,
+      command: "iexec-worker resume",
+    });
+  if (doing?.state === "DRAINING" || doing?.state === "DRAINED")
+    add("draining", "the worker is draining: it finishes what is under way, then stops", `state ${doing.state} (WRK-1511)`, {
+      since: doing.since,
+      command: "iexec-worker resume",
+    });
+}
+
+/** The answer in one line. */
+export function idleVerdict(reasons: readonly IdleReason[], openTasks: number): string {
+  const [top] = reasons;
+  if (top === undefined) return `Not idle: ${openTasks} tasks are open.`;
+  if (reasons.some(({ blocks }) => blocks)) return `Idle because ${top.text}`;
+  return openTasks > 0 ? `Working; ${top.text}` : `Ready and waiting: ${top.text}`;
 }

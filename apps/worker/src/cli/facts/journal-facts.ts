@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { sqliteOutbox, type TxRecord } from "@iexec-ts/chain";
 import { type Address, lowerHex } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
+import { type Pause, readPause } from "../../control/operation.ts";
 import { type KnownNetwork, recallNetwork } from "../../network-memory.ts";
 import { type JournalView, readJournal } from "../../replicate/read-journal.ts";
 import type { Replicate } from "../../replicate/replicate.ts";
@@ -17,6 +18,8 @@ export interface JournalFacts extends JournalView {
   /** Tasks for which a contribution was signed. */
   readonly contributed: ReadonlySet<string>;
   readonly undelivered: number;
+  /** The pause that holds, also while no worker runs. */
+  readonly pause?: Pause | undefined;
 }
 
 const MAX_TRANSACTIONS = 100_000;
@@ -39,7 +42,15 @@ export async function readJournalFacts(stateDir: string, wallet: Address): Promi
         .map((row) => String(row.task_id)),
     );
     const undelivered = Number(db.prepare("SELECT count(*) AS n FROM status_change WHERE delivered_at IS NULL").get()?.n ?? 0);
-    return { ...readJournal(path), path, network: recallNetwork(db), transactions, contributed, undelivered };
+    return {
+      ...readJournal(path),
+      path,
+      network: recallNetwork(db),
+      transactions,
+      contributed,
+      undelivered,
+      pause: readPause(db, new Date()),
+    };
   } finally {
     db.close();
   }

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Address } from "@iexec-ts/poco";
 import { CodedError, parseKeystore } from "@iexec-ts/service";
+import { askWorker } from "../../control/client.ts";
+import { type Doing, doingSchema } from "../../control/doing.ts";
+import { socketPath } from "../../control/wire.ts";
 import type { Context } from "../context.ts";
 import type { OperatorSettings } from "../settings.ts";
 import { type JournalFacts, readJournalFacts, walletsWithJournal } from "./journal-facts.ts";
@@ -11,7 +14,7 @@ import { type PageFacts, readPage } from "./page-facts.ts";
 
 /** How the operator's command knows whether the worker runs. */
 export type Running =
-  | { readonly kind: "running"; readonly page: PageFacts | undefined; readonly holder: string }
+  | { readonly kind: "running"; readonly page: PageFacts | undefined; readonly holder: string; readonly doing?: Doing | undefined }
   | { readonly kind: "stopped" };
 
 /** What this machine alone says about the worker. */
@@ -35,9 +38,25 @@ export async function localFacts({ settings, signal }: Pick<Context, "settings" 
   const holder = lockHolder(lockPath(settings.stateDir, wallet));
   const running: Running =
     ours !== undefined || holder !== undefined
-      ? { kind: "running", page: ours, holder: holder ?? "the worker's page" }
+      ? {
+          kind: "running",
+          page: ours,
+          holder: holder ?? "the worker's page",
+          doing: (await askDoing(socketPath(settings.stateDir, wallet), signal)) ?? ours?.doing,
+        }
       : { kind: "stopped" };
   return { wallet, walletProblem: problem, running, journal: await readJournalFacts(settings.stateDir, wallet) };
+}
+
+const ASK_MS = 2_000;
+
+/** What a running worker says over its socket; undefined when this user may not ask it, or it does not answer. */
+async function askDoing(socket: string, signal: AbortSignal): Promise<Doing | undefined> {
+  if (!existsSync(socket)) return undefined;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
+  const answer = await askWorker(socket, "state", {}, { signal: limit }).catch(() => undefined);
+  signal.throwIfAborted();
+  return answer?.kind === "done" ? doingSchema.safeParse(answer.facts).data : undefined;
 }
 
 /** The address in the keystore file, readable without its password; else that of the only journal. */

@@ -1,5 +1,6 @@
 import { addressSchema } from "@iexec-ts/poco";
 import { z } from "zod";
+import { doingSchema } from "../../control/doing.ts";
 import type { OperatorSettings } from "../settings.ts";
 
 const moment = z.iso.datetime().transform((text) => new Date(text));
@@ -13,6 +14,7 @@ const pageSchema = z.object({
   link: z.enum(["up", "degraded", "down"]),
   linkSince: moment,
   halted: z.string().nullable(),
+  doing: doingSchema.optional(),
   slots: z.number(),
   slotsInUse: z.number(),
   block: whole,
@@ -27,6 +29,9 @@ const pageSchema = z.object({
     }),
   ),
 });
+
+/** Reads what `/v1/status` of a worker says. */
+export const parsePage = (answer: unknown): PageFacts => pageSchema.parse(answer);
 
 /** What a running worker's own page says. */
 export type PageFacts = z.output<typeof pageSchema>;

@@ -1,3 +1,4 @@
+import type { TxRecord } from "@iexec-ts/chain";
 import { CodedError } from "@iexec-ts/service";
 import { type Context, type Input, switchOption, textOption } from "../context.ts";
 import type { Report } from "../report.ts";
@@ -15,7 +16,16 @@ function groupingOf(input: Input): Grouping {
   return by;
 }
 
-const day = (at: Date | undefined): string => at?.toISOString().slice(0, 10) ?? "?";
+/** The UTC day of an instant, as rows of earnings are named. */
+export const day = (at: Date | undefined): string => at?.toISOString().slice(0, 10) ?? "?";
+
+/** What each day brought, by the block of each event; gas by the journal. */
+export const sumsByDay = ({ entries, times }: Pick<LedgerRead, "entries" | "times">, records: readonly TxRecord[]): readonly Sum[] =>
+  summarise(
+    entries,
+    ({ block }) => day(times.get(block)),
+    gasPayments(records, ({ intent, updatedAt }) => (taskOfIntent(intent.id) === undefined ? undefined : day(updatedAt))),
+  );
 
 /**
  * What the worker earned, lost and spent. Days are UTC, by the block of each event; gas is that of the worker's own journal.
@@ -33,11 +43,7 @@ export async function earnings(context: Context, input: Input): Promise<Report> 
             ({ taskId }) => taskId,
             gasPayments(records, ({ intent }) => taskOfIntent(intent.id)),
           )
-        : summarise(
-            ledger.entries,
-            ({ block }) => day(ledger.times.get(block)),
-            gasPayments(records, ({ intent, updatedAt }) => (taskOfIntent(intent.id) === undefined ? undefined : day(updatedAt))),
-          );
+        : sumsByDay(ledger, records);
     const sorted = by === "day" ? [...sums].sort((one, other) => one.key.localeCompare(other.key)) : sums;
     const all = total(sorted);
     const open = openTasks(ledger);

@@ -117,9 +117,15 @@ export async function firstBlock(pool: RpcPool, journal: JournalFacts | undefine
   if (head <= SMALL_CHAIN) return 0n;
   const oldest = journal?.replicates[0]?.createdAt ?? journal?.transactions.at(-1)?.createdAt;
   if (oldest === undefined) return head - SMALL_CHAIN;
-  const wanted = BigInt(Math.floor(oldest.getTime() / 1_000));
+  return blockAt(pool, oldest);
+}
+
+/** The newest block that is not younger than `time`; block 0 when all are, and on a short chain. */
+export async function blockAt(pool: RpcPool, time: Date): Promise<bigint> {
+  if (pool.head().number <= SMALL_CHAIN) return 0n;
+  const wanted = BigInt(Math.floor(time.getTime() / 1_000));
   let low = 0n;
-  let high = head;
+  let high = pool.head().number;
   while (low < high) {
     const middle = (low + high + 1n) / 2n;
     const { timestamp } = await pool.client.getBlock({ blockNumber: middle });

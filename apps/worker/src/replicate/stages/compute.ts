@@ -1,6 +1,6 @@
 import { sealOutput } from "@iexec-ts/payload";
 import { CONTAINER_INPUT, CONTAINER_OUTPUT, splitArgs, taskEnvironment } from "@iexec-ts/poco";
-import { LABELS, type Running, type RunResult, type RunSpec } from "@iexec-ts/sandbox";
+import { LABELS, type Limits, type Running, type RunResult, type RunSpec } from "@iexec-ts/sandbox";
 import { CodedError, type ErrorCode } from "@iexec-ts/service";
 import { zeroAddress } from "viem";
 import { appImage } from "../app-image.ts";
@@ -38,11 +38,12 @@ export const compute: StageWork = async (replicate, ports, signal) => {
 
   let running: Running;
   try {
+    await ports.isolation.ready(signal);
     running = await ports.sandbox.run(containerSpec(replicate, task, deadline, ports), signal);
   } catch (thrown) {
     const error = CodedError.from(thrown);
     if (signal.aborted || canRetry(error)) throw error;
-    fail(replicate, ports, "APP_COMPUTE_FAILED", error.message, undefined);
+    fail(replicate, ports, "APP_COMPUTE_FAILED", `${error.code}: ${error.message}`, undefined);
     return;
   }
   ports.checkpoint("W04");
@@ -99,7 +100,8 @@ async function harvest(replicate: Replicate, task: TaskDescription, result: RunR
   } catch (thrown) {
     const error = CodedError.from(thrown);
     if (signal.aborted || canRetry(error)) throw error;
-    fail(replicate, ports, causeOf(result, error), `${error.code}: ${error.message}`, details);
+    const reason = [endOf(result, ports.policy.limits), error].map((known) => known && `${known.code}: ${known.message}`).filter(Boolean);
+    fail(replicate, ports, causeOf(result, error), reason.join("; "), details);
   }
 }
 
@@ -113,6 +115,14 @@ const POST_COMPUTE_CAUSES: Readonly<Partial<Record<ErrorCode, string>>> = {
   "PAY-1215": "POST_COMPUTE_OUT_FOLDER_ZIP_FAILED",
   "PAY-1217": "POST_COMPUTE_OUT_FOLDER_ZIP_FAILED",
 };
+
+/** How an app that did not end well ended; the first that applies is what brought it down. */
+function endOf(result: RunResult, { memoryBytes, outputBytes }: Limits): CodedError | undefined {
+  if (result.outputExceeded) return new CodedError("SBX-1305", { outputBytes });
+  if (result.timedOut) return new CodedError("SBX-1304");
+  if (result.oomKilled) return new CodedError("SBX-1303", { memoryMib: Math.floor(memoryBytes / 2 ** 20) });
+  return result.exitCode === 0 ? undefined : new CodedError("SBX-1306", { exitCode: result.exitCode });
+}
 
 /** An app that gave no usable output failed for the first of these reasons. @source compute.md 1.9 */
 function causeOf(result: RunResult, error: CodedError): string {
@@ -142,15 +152,18 @@ function containerSpec(replicate: Replicate, task: TaskDescription, deadline: Da
     name: appContainer(ports, replicate),
     image: appImage(task.app, replicate.taskId),
     args: argv,
-    env: taskEnvironment({
-      dealId: replicate.dealId,
-      taskId: replicate.taskId,
-      taskIndex: BigInt(replicate.taskIndex),
-      botFirst: deal.botFirst,
-      botSize: deal.botSize,
-      dataset,
-      inputFiles: params.inputFiles,
-    }),
+    env: taskEnvironment(
+      {
+        dealId: replicate.dealId,
+        taskId: replicate.taskId,
+        taskIndex: BigInt(replicate.taskIndex),
+        botFirst: deal.botFirst,
+        botSize: deal.botSize,
+        dataset,
+        inputFiles: params.inputFiles,
+      },
+      ports.policy.environment,
+    ),
     labels: { [LABELS.worker]: ports.worker, [LABELS.task]: replicate.taskId, [LABELS.stage]: "app" },
     mounts: [
       { host: paths.input, container: CONTAINER_INPUT, readOnly: true },
