@@ -15,6 +15,7 @@ import type { WorkerProcess } from "../rig/worker-process.ts";
 import { SkipScenario } from "../scenario.ts";
 import { type Canary, plantCanary } from "./host.ts";
 import { argsOf, buildHostileImage, type ImageParts } from "./image.ts";
+import { type DoingNothing, serveNothing } from "./pulse.ts";
 
 export type Runtime = "runc" | "runsc";
 
@@ -39,6 +40,8 @@ export interface Lane {
   readonly shortCategory: bigint;
   /** A file outside everything an app may touch. */
   readonly canary: Canary;
+  /** Tells a slow worker from a slow host. */
+  readonly nothing: DoingNothing;
   /** A port of this host on which something listens on every address. */
   readonly listeningPort: number;
   buyScript(script: string, order?: Omit<TaskOrder, "args">): Promise<TaskId>;
@@ -98,6 +101,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
     signal,
   );
   const { server, port: listeningPort } = await listenEverywhere();
+  const nothing = await serveNothing();
   try {
     if (parts === undefined) throw new Error("the rig built no image");
     const port = await freePort();
@@ -125,6 +129,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
       tasksDir: join(worker.env.IEXEC_WORKER_BASE_DIR ?? "", worker.env.IEXEC_WORKER_NAME ?? ""),
       shortCategory: await rig.chain.createCategory("short", BigInt(PERIOD_S)),
       canary: await plantCanary(join(rig.network.dir, "canary")),
+      nothing,
       listeningPort,
       buyScript: (script, order = {}) => rig.buyOne(argsOf(script), { app, ...order }),
       async command(words) {
@@ -140,6 +145,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
       diedAt: (taskId) => follower.ends.get(taskId),
       async close() {
         follower.stop();
+        nothing.close();
         server.closeAllConnections();
         server.close();
         await rig.close();
@@ -151,6 +157,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
     return lane;
   } catch (thrown) {
     server.close();
+    nothing.close();
     await rig.close();
     throw thrown;
   }

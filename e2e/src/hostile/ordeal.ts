@@ -147,7 +147,7 @@ export async function undergo(lane: Lane, hostile: HostileCase, signal: AbortSig
   const { dir } = rig.network;
   const variants = await hostile.variants(lane);
   const before = { names: await namesBelow(dir, SERVICES), free: await freeBytes(dir), pid: worker.pid };
-  const pulse = takePulse(`${lane.pageUrl}/v1/status`);
+  const pulse = takePulse(`${lane.pageUrl}/v1/status`, lane.nothing.url);
   const disk = watchDisk(dir);
   const seen: string[] = [];
   try {
@@ -193,10 +193,12 @@ export async function undergo(lane: Lane, hostile: HostileCase, signal: AbortSig
     if (added.length > 0) throw new Error(`new files outside the task's folder: ${added.join(", ")} (tasks are kept in ${tasksDir})`);
   } finally {
     const [{ slowestMs, hostMs, answers, failures }, lowest] = await Promise.all([pulse.stop(), disk.stop()]);
-    seen.push(`page answered ${answers} times in at most ${Math.round(slowestMs)} ms`);
+    seen.push(
+      `page answered ${answers} times in at most ${Math.round(slowestMs)} ms (a server that does nothing: ${Math.round(hostMs)} ms)`,
+    );
     // Whatever else went wrong is said first.
     if (failures > 0 || slowestMs > PAGE_MS + hostMs)
-      seen.push(`PAGE: ${failures} failures, slowest ${Math.round(slowestMs)} ms, of which the host is late ${Math.round(hostMs)} ms`);
+      seen.push(`PAGE: ${failures} failures, slowest ${Math.round(slowestMs)} ms, a server that does nothing ${Math.round(hostMs)} ms`);
     if (before.free - lowest > DISK_BYTES) seen.push(`DISK: ${before.free - lowest} bytes fewer`);
   }
   const alarm = seen.find((line) => line.startsWith("PAGE:") || line.startsWith("DISK:"));

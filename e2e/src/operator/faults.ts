@@ -14,7 +14,7 @@ const LIGHT_SCRYPT = 4_096;
 const POOL_ACCOUNT = 6;
 
 /** Something that is wrong for a while. */
-export interface Fault {
+interface Fault {
   readonly url: string;
   close(): Promise<void>;
 }

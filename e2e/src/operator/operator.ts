@@ -132,7 +132,7 @@ export class Operator {
     options: { readonly env?: Readonly<Record<string, string>>; readonly before?: readonly string[] } = {},
   ): Promise<{ readonly code: number; readonly data: JsonAnswer }> {
     const seen = await this.run([...args, "--json"], signal, options);
-    const line = seen.text.split("\n").findLast((each) => each.startsWith('{"schema"'));
+    const line = seen.text.split(/[\r\n]+/).findLast((each) => each.startsWith('{"schema"'));
     if (line === undefined) throw new Error(`${args.join(" ")} --json gave no JSON: ${seen.text.slice(-400)}`);
     return { code: seen.code, data: jsonAnswer.parse(JSON.parse(line)) };
   }

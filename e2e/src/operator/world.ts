@@ -20,7 +20,7 @@ const LIGHT_SCRYPT = 4_096;
 /** For the scenarios that take their workers from the rig. */
 const RIG_WALLETS = 16;
 
-export interface Funds {
+interface Funds {
   readonly ether?: bigint;
   /** nRLC in the wallet. */
   readonly rlc?: bigint;

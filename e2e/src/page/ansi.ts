@@ -6,6 +6,11 @@ const COLOURS: Readonly<Record<string, string>> = {
   "90": "#8f9aa6",
 };
 
+const ESCAPE = String.fromCharCode(27);
+const STYLE = new RegExp(`${ESCAPE}\\[([0-9;]*)m`);
+/** Moves of the cursor and the like. */
+const OTHER = new RegExp(`${ESCAPE}\\[[0-9;?]*[A-Za-z]`, "g");
+
 const escaped = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 /** Text with the few ANSI styles that our commands use, as HTML; lines that were overwritten keep only their last state. */
@@ -20,9 +25,8 @@ export function ansiToHtml(text: string): string {
     .split("\n")
     .map((line) => line.slice(line.lastIndexOf("\r") + 1))
     .join("\n");
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return shown.split(/\u001b\[([0-9;]*)m/).reduce((html, part, index) => {
-    if (index % 2 === 0) return html + (part === "" ? "" : span(part.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "")));
+  return shown.split(STYLE).reduce((html, part, index) => {
+    if (index % 2 === 0) return html + (part === "" ? "" : span(part.replace(OTHER, "")));
     for (const code of part.split(";")) {
       if (code === "1") bold = true;
       else if (code === "22") bold = false;

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync } from "node:fs";
+import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { z } from "zod";
 
 const PLACES = [process.env.CHROMIUM_PATH ?? "", "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PATIENCE_MS = 60_000;
 
 /** SIDE EFFECTS: starts the Chromium of this machine, which `./run` installs where it may. */
@@ -57,7 +56,7 @@ export class Visit {
 
   /** Throws with what is not accessible. @source axe-core, WCAG 2.2 AA and best practices */
   async accessible(): Promise<void> {
-    await this.page.evaluate(AXE);
+    await this.page.evaluate(axe.source);
     const found = violationsSchema.parse(await this.page.evaluate("axe.run().then(({ violations }) => violations)"));
     if (found.length > 0)
       throw new Error(found.map(({ id, help, nodes }) => `${id} (${help}): ${nodes[0]?.html.slice(0, 120)}`).join("; "));

@@ -4,12 +4,15 @@ import { z } from "zod";
 import type { Scenario } from "../scenario.ts";
 import type { PageLab } from "./lab.ts";
 import { registryOf, selectorsOf } from "./promql.ts";
+import { askAs } from "./safety-cases.ts";
 
 const FOLDER = new URL("../../../deploy/grafana/", import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, FOLDER), "utf8");
 
 const dashboardSchema = z.object({
-  panels: z.array(z.object({ id: z.number(), title: z.string(), targets: z.array(z.object({ expr: z.string(), legendFormat: z.string() })) })),
+  panels: z.array(
+    z.object({ id: z.number(), title: z.string(), targets: z.array(z.object({ expr: z.string(), legendFormat: z.string() })) }),
+  ),
 });
 const alertsSchema = z.object({
   groups: z.array(
@@ -42,9 +45,15 @@ function queries(): readonly Query[] {
   const { groups } = alertsSchema.parse(parse(read("alerts.yml")));
   if (new Set(panels.map(({ id }) => id)).size !== panels.length) throw new Error("two panels of the dashboard have one id");
   return [
-    ...panels.flatMap(({ title, targets }) => targets.map(({ expr, legendFormat }) => ({ where: `panel ${title}`, expr, legend: legendFormat }))),
+    ...panels.flatMap(({ title, targets }) =>
+      targets.map(({ expr, legendFormat }) => ({ where: `panel ${title}`, expr, legend: legendFormat })),
+    ),
     ...groups.flatMap(({ rules }) =>
-      rules.map(({ alert, expr, annotations }) => ({ where: `alert ${alert}`, expr, legend: annotations.summary.replaceAll("$labels.", "").replaceAll(" ", "") })),
+      rules.map(({ alert, expr, annotations }) => ({
+        where: `alert ${alert}`,
+        expr,
+        legend: annotations.summary.replaceAll("$labels.", "").replaceAll(" ", ""),
+      })),
     ),
   ];
 }
@@ -64,9 +73,11 @@ function differences(scrape: string): readonly string[] {
       if (known === undefined) faults.push(`${where}: no metric ${metric}`);
       for (const label of known ?? []) all.add(label);
       for (const label of labels)
-        if (known !== undefined && !known.has(label) && !FROM_PROMETHEUS.includes(label)) faults.push(`${where}: ${metric} has no label ${label}`);
+        if (known !== undefined && !known.has(label) && !FROM_PROMETHEUS.includes(label))
+          faults.push(`${where}: ${metric} has no label ${label}`);
     }
-    for (const [, label = ""] of legend.matchAll(/\{\{([a-z_]+)\}\}/g)) if (!all.has(label)) faults.push(`${where}: no label ${label} for its legend`);
+    for (const [, label = ""] of legend.matchAll(/\{\{([a-z_]+)\}\}/g))
+      if (!all.has(label)) faults.push(`${where}: no label ${label} for its legend`);
   }
   for (const name of registry.keys()) {
     const family = name.replace(/_(bucket|sum|count)$/, "");
@@ -82,8 +93,7 @@ export const GRAFANA_CASES: readonly Scenario<PageLab>[] = [
     async run(lab, signal) {
       await lab.rig.buyOne("TEXT=metrics");
       // So that there is an error to count.
-      await fetch(`${lab.url}/nothing-here`);
-      // A transaction is counted as ended only when nothing can undo it.
+      await askAs(lab.url, "somebody.example");
       let last: readonly string[] = [];
       await lab.rig
         .until(
@@ -104,9 +114,16 @@ export const GRAFANA_CASES: readonly Scenario<PageLab>[] = [
   {
     id: "metrics-shapes",
     async run(lab) {
-      const aggregated = z.object({ durationSamplesCount: z.number(), minDuration: z.any(), maxDuration: z.any(), averageDuration: z.any() }).strict();
+      const aggregated = z
+        .object({ durationSamplesCount: z.number(), minDuration: z.any(), maxDuration: z.any(), averageDuration: z.any() })
+        .strict();
       const java = z
-        .object({ preComputeDurations: aggregated, appComputeDurations: aggregated, postComputeDurations: aggregated, completeComputeDurations: aggregated })
+        .object({
+          preComputeDurations: aggregated,
+          appComputeDurations: aggregated,
+          postComputeDurations: aggregated,
+          completeComputeDurations: aggregated,
+        })
         .strict();
       const seen = java.parse(await lab.json("/metrics/java"));
       java.parse(await (await fetch(`${lab.url}/metrics`, { headers: { accept: "application/json" } })).json());

@@ -66,7 +66,7 @@ export const LIVE_CASES: readonly Scenario<PageLab>[] = [
         await visit.fits();
         await visit.accessible();
         for (const title of ["Needs you", "Status", "Wallet", "Earnings today", "Tasks", "Why idle", "Machine"])
-          await visit.page.getByRole("heading", { name: title }).waitFor();
+          await visit.page.getByRole("heading", { name: title, exact: true }).waitFor();
         visit.clean();
         await visit.close();
         seen.push(colorScheme);

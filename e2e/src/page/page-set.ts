@@ -1,6 +1,6 @@
 import type { ScenarioSet } from "../scenario.ts";
-import { openLab, type PageLab } from "./lab.ts";
 import { GRAFANA_CASES } from "./grafana-cases.ts";
+import { openLab, type PageLab } from "./lab.ts";
 import { LIVE_CASES } from "./live-cases.ts";
 import { PICTURE_CASES } from "./picture-cases.ts";
 import { SAFETY_CASES } from "./safety-cases.ts";

@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Scenario } from "../scenario.ts";
 import { ansiToHtml } from "./ansi.ts";
-import { DESKTOP, PHONE, type PageLab } from "./lab.ts";
+import { DESKTOP, type PageLab, PHONE } from "./lab.ts";
 
 /** Where pictures go: docs/run when they are to be renewed. */
 const FOLDER = resolve(import.meta.dirname, "../../..", process.env.IEXEC_E2E_PICTURES ?? "out/page");
@@ -45,7 +45,8 @@ export const PICTURE_CASES: readonly Scenario<PageLab>[] = [
       mkdirSync(FOLDER, { recursive: true });
       const done = await lab.rig.buyOne("TEXT=first");
       await lab.rig.untilStatus(done, "COMPLETED", signal);
-      for (const words of [["why-idle"], ["doctor"]]) await picture(lab, words.join("-"), `iexec-worker ${words.join(" ")}`, await atTerminal(lab, words));
+      for (const words of [["why-idle"], ["doctor"]])
+        await picture(lab, words.join("-"), `iexec-worker ${words.join(" ")}`, await atTerminal(lab, words));
       const taskId = await lab.rig.buyOne("SLEEP=25");
       await lab.rig.untilStatus(taskId, "COMPUTING", signal);
       const desktop = await (await lab.visit(DESKTOP)).live();

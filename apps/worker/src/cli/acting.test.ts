@@ -1,7 +1,9 @@
+import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { createHub, createRpcPool, createTxQueue, sqliteOutbox } from "@iexec-ts/chain";
 import { type Address, type Bytes32, lowerHex, resultHashOf, resultSealOf, type TaskId } from "@iexec-ts/poco";
 import { acquireLock, silentLogger, systemClock, writeKeystore } from "@iexec-ts/service";
@@ -283,6 +285,34 @@ test(
     expect((await run(["task", "reveal", tasks.revealing])).json).toMatchObject({ ok: true, transaction: null });
     expect((await run(["task", "reveal", tasks.fresh])).json).toMatchObject({ error: { code: "WRK-1304" } });
     expect((await run(["task", "reveal", tasks.promised])).json).toMatchObject({ error: { code: "WRK-1522" } });
+  },
+  LONG_MS,
+);
+
+const BIN = fileURLToPath(new URL("../bin.ts", import.meta.url));
+
+/** As an operator's shell runs it. */
+const shell = (args: readonly string[]): Promise<{ code: number | null; json: Record<string, unknown> }> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [BIN, ...args, "--json"], {
+      env: { PATH: process.env.PATH ?? "", XDG_CONFIG_HOME: folder, ...env },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let out = "";
+    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, json: z.record(z.string(), z.unknown()).parse(JSON.parse(out.trim())) }));
+  });
+
+test(
+  "a worker in the background can be reached when the command returns, is started once, and ends when it is told to",
+  async () => {
+    expect(await shell(["start", "--detach"])).toMatchObject({ code: 0, json: { ok: true, pid: expect.any(Number) } });
+    expect(await shell(["start", "--detach"])).toMatchObject({ code: 3, json: { ok: false, error: { code: "WRK-1001" } } });
+    expect(await run(["pause"])).toMatchObject({ code: 0, json: { state: "PAUSED", before: "RUNNING" } });
+    expect((await run(["status"])).json).toMatchObject({ running: true, state: "PAUSED" });
+    expect(await run(["stop"])).toMatchObject({ code: 0, json: { state: "STOPPED", stopped: true } });
+    expect((await run(["status"])).json).toMatchObject({ running: false, state: "STOPPED" });
   },
   LONG_MS,
 );

@@ -148,10 +148,8 @@ async function runSpec(spec: CommandSpec, input: Input, deps: RunDeps): Promise<
     { noInput: input.options.input === false || json, signal },
   );
   const run = await spec.load();
-  const tell = (text: string) => {
-    if (streams.stderr.isTTY === true) streams.stderr.write(`${text}\n`);
-  };
-  const once = () => run({ settings: config.values, config, settingsArgv, env, clock, prompt, signal, tell }, input);
+  const { tell, clear } = progress(streams, style);
+  const once = () => run({ settings: config.values, config, settingsArgv, env, clock, prompt, signal, tell }, input).finally(clear);
   if (input.options.watch !== true) {
     const report = await once();
     show(spec, report, deps);
@@ -164,6 +162,24 @@ async function runSpec(spec: CommandSpec, input: Input, deps: RunDeps): Promise<
     await clock.sleep(WATCH_MS, signal).catch(() => undefined);
   }
   return EXIT.ok;
+}
+
+/** A line that ends in dots tells only what goes on now: on a terminal that can, the next one takes its place and nothing of it stays. */
+function progress({ stderr }: CliStreams, { colour }: Style): { tell(text: string): void; clear(): void } {
+  let passing = false;
+  const clear = () => {
+    if (passing) stderr.write("\r\u001b[K");
+    passing = false;
+  };
+  return {
+    clear,
+    tell: (text) => {
+      if (stderr.isTTY !== true) return;
+      clear();
+      passing = colour && text.endsWith("...");
+      stderr.write(passing ? text : `${text}\n`);
+    },
+  };
 }
 
 function show(spec: CommandSpec, report: Report, { streams, json, style }: RunDeps): void {

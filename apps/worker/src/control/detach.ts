@@ -22,6 +22,10 @@ const TAIL_CHARACTERS = 2_000;
  */
 export async function startDetached(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   const json = argv.includes("--json");
+  const fail = (error: CodedError): void => {
+    if (json) output.out(`${JSON.stringify({ schema: 1, ok: false, command: "start", error: error.toJSON() })}\n`);
+    output.err(explainError(error));
+  };
   try {
     const { values: settings } = loadConfig(workerConfig, { argv, env, file: knownConfigFile(env) });
     const { address } = parseKeystore(await readFile(settings.walletPath, "utf8"), settings.walletPath);
@@ -46,7 +50,7 @@ export async function startDetached(argv: readonly string[], env: NodeJS.Process
     stop.abort();
     if (first !== "up") {
       const reason = (await tailOf(logPath)).split("\n").findLast((line) => /^[A-Z]{3}-\d{4}: /.test(line)) ?? `it ended with ${first}`;
-      output.err(explainError(new CodedError("WRK-1516", { reason, log: logPath })));
+      fail(new CodedError("WRK-1516", { reason, log: logPath }));
       return first ?? 1;
     }
     child.unref();
@@ -58,7 +62,7 @@ export async function startDetached(argv: readonly string[], env: NodeJS.Process
     return 0;
   } catch (thrown) {
     const error = CodedError.from(thrown);
-    output.err(explainError(error));
+    fail(error);
     return exitCodeOf(error);
   }
 }

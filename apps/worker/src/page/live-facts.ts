@@ -102,7 +102,8 @@ export class LiveFactsFeed {
     const slow = this.#age(this.#slowAt) >= SLOW_MS;
     if (slow) this.#slowAt = this.#lookedAt;
     const working = (status.local.journal?.replicates ?? []).some(({ closedAt }) => closedAt === undefined);
-    if (slow || facts.idle === undefined || (occasion !== "head" && !working))
+    const begun = facts.idle === undefined || facts.idle.facts.openTasks > 0 !== working;
+    if (slow || begun || (occasion !== "head" && !working))
       facts = this.#tell({ ...facts, idle: { at: this.#clock.now(), facts: await gatherIdleFacts(this.#sources) } });
     return slow ? this.#tell({ ...facts, ...(await this.#money(status)) }) : facts;
   }

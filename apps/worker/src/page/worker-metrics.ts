@@ -19,6 +19,7 @@ const inCoins = (wei: bigint): number => Number(wei) / WEI_PER_COIN;
 
 const NODE_STATES: readonly EndpointHealth[] = ["alive", "out-of-sync", "unreachable", "wrong-chain", "undialed"];
 const TX_STATES: readonly TxState[] = ["waiting", "sent", "mined", "final", "reverted", "cancelled", "refused", "expired"];
+const ENDINGS: readonly TxState[] = ["mined", "final", "reverted", "cancelled", "refused", "expired"];
 const LINKS: readonly PageFacts["link"][] = ["up", "degraded", "down"];
 
 /** What the metrics are drawn from, at one moment. */
@@ -104,6 +105,8 @@ export function createWorkerMetrics(metrics: Metrics): WorkerMetrics {
   const factsAge = gauge("facts_age_seconds", "Age of what the chain said, for these metrics.");
   const chainReadable = gauge("chain_readable", "1 when the chain could be read for these metrics.");
   const tee = metrics.gauge({ name: "tee_ready", help: "1 when this machine can run trusted execution of this kind.", labels: ["kind"] });
+  // A rate needs the zero before the first.
+  for (const state of ENDINGS) ended.add(0, { state });
   const seenStatuses = new Set<ReplicateStatus>();
   const signed = new Map<string, number>();
 

@@ -142,7 +142,7 @@ function onChain({ contribution, seen }: Situation): "none" | "ours" | "unknown"
 
 /** Reasons to drop work that is under way and has cost no stake yet. */
 function interruption(situation: Situation): Decision | undefined {
-  const { replicate, seen } = situation;
+  const { seen } = situation;
   if (onChain(situation) === "unknown") return { kind: "alarm" };
   const task = seen.chain?.task;
   if (seen.chain !== undefined && task !== undefined) {

@@ -26,9 +26,7 @@ export async function stakeLocks(
   journal: JournalFacts | undefined,
   settled: Set<string> = new Set(),
 ): Promise<readonly StakeLock[]> {
-  const candidates = (journal?.replicates ?? []).filter(
-    ({ taskId }) => journal?.contributed.has(taskId) === true && !settled.has(taskId),
-  );
+  const candidates = (journal?.replicates ?? []).filter(({ taskId }) => journal?.contributed.has(taskId) === true && !settled.has(taskId));
   const locks = await Promise.all(
     candidates.map(async (replicate): Promise<StakeLock | undefined> => {
       const task = await hub.task(replicate.taskId);

@@ -5,6 +5,7 @@ import { CodedError, hasCode } from "./coded-error.ts";
 import { CONTROL_ERRORS } from "./control.ts";
 import type { ErrorDescriptor } from "./descriptor.ts";
 import { NETWORK_ERRORS } from "./network.ts";
+import { OPERATOR_ERRORS } from "./operator.ts";
 import { PAGE_ERRORS } from "./page.ts";
 import { PAYLOAD_ERRORS } from "./payload.ts";
 import { PROXY_ERRORS } from "./proxy.ts";
@@ -22,6 +23,7 @@ const AREAS: Readonly<Record<string, Readonly<Record<string, ErrorDescriptor>>>>
   PAYLOAD_ERRORS,
   WORKER_ERRORS,
   CONTROL_ERRORS,
+  OPERATOR_ERRORS,
   PAGE_ERRORS,
   SCHEDULER_ERRORS,
   PROXY_ERRORS,

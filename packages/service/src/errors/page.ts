@@ -4,7 +4,8 @@ import type { ErrorDescriptor } from "./descriptor.ts";
 export const PAGE_ERRORS = {
   "WRK-1601": {
     message: "{hardware} is asked for but not usable on this machine: {reason}",
-    cause: "The settings ask for trusted execution, and a step from the CPU to the device is missing. The worker runs, but takes no TEE tasks.",
+    cause:
+      "The settings ask for trusted execution, and a step from the CPU to the device is missing. The worker runs, but takes no TEE tasks.",
     fix: "Run `iexec-worker doctor`: it walks from CPU to device and names the missing step. Or set {setting} to {off}.",
     retry: "operator",
   },

@@ -22,7 +22,7 @@ export async function withSandbox<T>(
   const { dockerSocket, stateDir } = context.settings;
   const uses = fileImageUses(join(stateDir, "images.json"));
   const engine = dockerSocket.startsWith("/") ? { socketPath: dockerSocket } : { host: dockerSocket };
-  const sandbox = createDockerSandbox(engine, { clock: context.clock, imageUses: uses });
+  const sandbox = createDockerSandbox({ ...engine, runtime: context.settings.runtime }, { clock: context.clock, imageUses: uses });
   try {
     return await work(sandbox, uses);
   } finally {

@@ -10,7 +10,7 @@ const FIX = "set this machine's clock: sudo timedatectl set-ntp true";
 const WHY = "log times and deadlines of containers would be wrong";
 
 /** How far somebody else's clock is ahead of this machine's; behind when negative. */
-export interface ClockSight {
+interface ClockSight {
   readonly who: string;
   readonly aheadMs: number;
 }

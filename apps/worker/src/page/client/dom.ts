@@ -1,4 +1,4 @@
-import { exact, relative } from "../../cli/view/time.ts";
+import { exact, relative, span } from "../../cli/view/time.ts";
 import type { Mark } from "../model.ts";
 
 export type Child = Node | string | undefined;
@@ -30,6 +30,14 @@ export function time(iso: string): HTMLElement {
   return el("time", { datetime: iso, title: exact(at) }, relative(at, now()));
 }
 
+/** How long it has been since an instant: `1m 30s`. */
+export function age(iso: string): HTMLElement {
+  const at = new Date(iso);
+  return el("time", { datetime: iso, title: `since ${exact(at)}`, "data-as": "age" }, ageOf(at));
+}
+
+const ageOf = (at: Date): string => span(now().getTime() - at.getTime());
+
 /** The worker's clock, which may differ from this browser's. */
 let ahead = 0;
 export const now = (): Date => new Date(Date.now() + ahead);
@@ -40,7 +48,8 @@ export function setNow(iso: string): void {
 /** Brings every relative time up to date. */
 export function tick(): void {
   for (const shown of document.querySelectorAll("time")) {
-    const text = relative(new Date(shown.dateTime), now());
+    const at = new Date(shown.dateTime);
+    const text = shown.dataset.as === "age" ? ageOf(at) : relative(at, now());
     if (shown.textContent !== text) shown.textContent = text;
   }
 }

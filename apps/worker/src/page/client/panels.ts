@@ -10,7 +10,7 @@ import type {
   Trouble,
   WalletView,
 } from "../model.ts";
-import { type Child, command, copy, el, list, mark, short, time } from "./dom.ts";
+import { age, type Child, command, copy, el, list, mark, short, time } from "./dom.ts";
 
 const isTrouble = (view: object): view is Trouble => "code" in view;
 
@@ -37,10 +37,10 @@ const nodeLine = ({ url, health, height, latencyMs, lastError }: NodeView): HTML
 export function statusPanel(view: StatusView): readonly Child[] {
   return [
     list([
-      ["Scheduler", [mark(view.link.mark, view.link.text), " ", time(view.link.since)]],
+      ["Scheduler", [mark(view.link.mark, view.link.text), " for ", age(view.link.since)]],
       ["Slots busy", `${view.slotsInUse} of ${view.slots}`],
       ["Open tasks", String(view.openTasks)],
-      ["Started", [time(view.startedAt)]],
+      ["Up", [age(view.startedAt)]],
       ["Version", view.version],
       ["Nodes", view.nodes.map(nodeLine)],
     ]),
@@ -98,7 +98,7 @@ const taskItem = ({ taskId, status, since, stake, open, deadline }: TaskView): H
     {},
     el("a", { href: `#task/${taskId}`, "data-key": `task ${taskId}`, title: taskId }, short(taskId)),
     el("span", { class: "status" }, open ? mark(deadline?.what === "reveal" ? "warn" : "ok", status) : status),
-    labelled("since", time(since)),
+    open ? labelled("for", age(since)) : time(since),
     deadline === null
       ? el("span", { class: "faint" }, "over")
       : labelled(deadline.what === "reveal" ? "reveal due" : "final", time(deadline.at)),
