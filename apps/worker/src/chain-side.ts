@@ -21,7 +21,12 @@ export interface ChainSide {
  */
 export async function openChain(
   network: KnownNetwork,
-  options: { readonly settings: WorkerSettings; readonly live: LiveSettings; readonly account: PrivateKeyAccount; readonly db: DatabaseSync },
+  options: {
+    readonly settings: WorkerSettings;
+    readonly live: LiveSettings;
+    readonly account: PrivateKeyAccount;
+    readonly db: DatabaseSync;
+  },
   deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger; readonly checkpoint: Checkpoint },
 ): Promise<ChainSide> {
   const { settings, live, account, db } = options;

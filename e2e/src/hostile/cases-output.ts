@@ -176,7 +176,7 @@ export const OUTPUT_CASES: readonly HostileCase[] = [
       script(
         "1 GB",
         "dd if=/dev/zero of=$O/computed.json bs=1 count=1 seek=1000M 2>/dev/null",
-        failed(["PAY-1208", "PAY-1209", "SBX-1305"]),
+        failed(["PAY-1208", "PAY-1209"], CAUSES.unknown),
       ),
       computedJson("not JSON", "{oops", failed(["PAY-1212"], CAUSES.notFound)),
       computedJson("an array", "[1,2]", failed(["PAY-1212"], CAUSES.notFound)),

@@ -182,7 +182,7 @@ export const RESOURCE_CASES: readonly HostileCase[] = [
   {
     id: "H20",
     title: "burns every CPU",
-    variants: () => [timed("four loops", "for i in 1 2 3 4; do (while :; do :; done) & done; sleep 7; say burnt; ok", saying("burnt\n"))],
+    variants: () => [script("four loops", "for i in 1 2 3 4; do (while :; do :; done) & done; sleep 7; say burnt; ok", saying("burnt\n"))],
     async beside(lane, [taskId = "0x"]) {
       const cpus = await cpusOf(lane, taskId);
       if (cpus > 1.25) throw new Error(`it used ${cpus.toFixed(2)} CPUs`);
@@ -194,7 +194,7 @@ export const RESOURCE_CASES: readonly HostileCase[] = [
     title: "plays with its time limit",
     variants: () => [
       timed("exactly the limit", `sleep ${PERIOD_S}; say late; ok`, killedInTime),
-      timed("well before", `sleep ${PERIOD_S / 2}; say in time; ok`, saying("in time\n")),
+      timed("well before", `sleep ${PERIOD_S / 4}; say in time; ok`, saying("in time\n")),
     ],
   },
 ];

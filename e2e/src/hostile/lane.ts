@@ -108,6 +108,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
     const worker = rig.worker({ IEXEC_WORKER_PORT: String(port) }).start();
     const { roles } = rig.network.prepared;
     const app = rig.network.prepared.app;
+    let apps = 0;
     const pageUrl = `http://127.0.0.1:${port}`;
     await rig.until(
       "the worker's page",
@@ -137,7 +138,8 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
         return (await promisify(execFile)(process.execPath, [worker.program, ...words], { env, maxBuffer: 64 * 1_024 * 1_024 })).stdout;
       },
       appWith: async (image) => ({
-        address: await rig.chain.createApp(roles.appDeveloper, { name: image, image }),
+        // The registry wants another name or image for each of an owner's apps.
+        address: await rig.chain.createApp(roles.appDeveloper, { name: `${image} ${apps++}`, image }),
         owner: roles.appDeveloper,
         price: APP_PRICE,
       }),

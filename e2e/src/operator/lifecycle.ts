@@ -25,7 +25,6 @@ const joined = (world: World, operator: Operator, signal: AbortSignal, times = 1
 export const LIFECYCLE_SCENARIOS: readonly Scenario<World>[] = [
   {
     id: "start-at-the-terminal",
-    short: true,
     timeoutMs: LIMIT_MS,
     async run(world, signal) {
       const operator = await world.operator();

@@ -85,7 +85,6 @@ export const SETTINGS_SCENARIOS: readonly Scenario<World>[] = [
   },
   {
     id: "settings-explained",
-    short: true,
     timeoutMs: LIMIT_MS,
     async run(world, signal) {
       const operator = await world.operator();

@@ -124,7 +124,9 @@ describe("without a network", () => {
       expect((await stat(path)).mode & 0o777).toBe(0o600);
       const shown = await run(["wallet", "show", "--wallet-path", path, "--json"], env());
       expect(shown.json()).toMatchObject({ ok: true, address: imported.json().address, mode: "0600" });
-      expect((await run(["wallet", "check-backup", path, ...flags, "--json"], env())).json()).toMatchObject({ error: { code: "WRK-1701" } });
+      expect((await run(["wallet", "check-backup", path, ...flags, "--json"], env())).json()).toMatchObject({
+        error: { code: "WRK-1701" },
+      });
       const copy = join(folder, "copy.json");
       await copyFile(path, copy);
       const checked = await run(["wallet", "check-backup", copy, ...flags, "--json"], env());
