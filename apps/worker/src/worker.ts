@@ -174,6 +174,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     );
     const engineReport = await sandbox.inspectEngine(starting);
     for (const limit of engineReport.ignoredLimits) log.warn("the engine ignores a limit", { limit });
+    for (const weakness of engineReport.weaknesses) log.warn("the engine could protect this host better", { weakness });
 
     if (settings.network === "isolated" && !(await sandbox.guardEgress(starting))) {
       log.warn(

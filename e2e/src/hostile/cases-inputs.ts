@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { hostname } from "node:os";
 import { gzipSync } from "node:zlib";
 import type { TaskId } from "@iexec-ts/poco";
 import { saying } from "./checks.ts";
@@ -139,7 +138,9 @@ export const INPUT_CASES: readonly HostileCase[] = [
       fetching("metadata", () => "http://169.254.169.254/latest/meta-data/", refused("PAY-1102")),
       fetching("redirect to metadata", (base) => `${base}/redirect`, refused("PAY-1102")),
       fetching("redirect to a file", (base) => `${base}/to-file`, refused("PAY-1101")),
-      fetching("a name of this host", (base) => `http://${hostname()}:${new URL(base).port}/gzip`, refused("PAY-1102")),
+      fetching("another address of loopback", (base) => `http://127.0.0.2:${new URL(base).port}/gzip`, refused("PAY-1102")),
+      fetching("a private address in disguise", () => "http://2886729729/", refused("PAY-1102")),
+      fetching("IPv4 inside IPv6", () => "http://[::ffff:10.0.0.1]/", refused("PAY-1102")),
       fetching("circle", (base) => `${base}/circle`, refused("PAY-1107")),
       fetching("silent", (base) => `${base}/silent`, refused("PAY-1105")),
       fetching("a byte now and then", (base) => `${base}/drip`, refused("PAY-1105")),

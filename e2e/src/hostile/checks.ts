@@ -18,7 +18,7 @@ export const saying = (expected: string) =>
     return JSON.stringify(expected.trim().slice(0, 60));
   });
 
-/** Lines `name: done` or `name: denied` of the result, all denied but those of `allowed`. */
+/** Lines `name: done` or `name: denied` of the result, all denied but those of `allowed`, which docs/security.md speaks of. */
 export const denied = (allowed: Readonly<Partial<Record<Runtime, readonly string[]>>> = {}) =>
   completed((end, { runtime }) => {
     const lines = textOf(end, "result.txt").trim().split("\n");
@@ -26,7 +26,7 @@ export const denied = (allowed: Readonly<Partial<Record<Runtime, readonly string
     const harmless = allowed[runtime] ?? [];
     const wrong = done.filter((name) => !harmless.includes(name));
     if (wrong.length > 0) throw new Error(`not denied: ${wrong.join(", ")}`);
-    return `${lines.length - done.length} attempts denied${done.length > 0 ? `, harmless here: ${done.join(", ")}` : ""}`;
+    return `${lines.length - done.length} attempts denied${done.length > 0 ? `, let through (docs/security.md): ${done.join(", ")}` : ""}`;
   });
 
 /** The computation failed with one of these causes and coded reasons. */

@@ -92,6 +92,8 @@ export interface EngineReport {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly rootless: boolean;
+  /** What this engine does less well than a newer or another one would, in words, with what helps. */
+  readonly weaknesses: readonly string[];
   /** Limits this engine would silently ignore, in words. */
   readonly ignoredLimits: readonly string[];
 }

@@ -29,6 +29,7 @@ const engine = (over: Partial<EngineFacts> = {}): EngineFacts => ({
     cpus: 2,
     memoryBytes: 8e9,
     rootless: false,
+    weaknesses: [],
     ignoredLimits: [],
   },
   engineId: "A",

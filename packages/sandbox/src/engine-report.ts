@@ -35,6 +35,17 @@ export function ignoredLimits(info: EngineInfo): string[] {
   return ignored;
 }
 
+const FIRST_WITHOUT_IO_URING = 25;
+
+/** Under runc the engine's own system call filter is what an app meets. @source Docker Engine 25.0 release notes: io_uring blocked by default */
+export function weaknesses(version: string, runtime: string): string[] {
+  const major = Number.parseInt(version, 10);
+  if (isGvisor(runtime) || !(major < FIRST_WITHOUT_IO_URING)) return [];
+  return [
+    `Docker ${version} lets apps use io_uring, a frequent way into the kernel: update to ${FIRST_WITHOUT_IO_URING} or newer, use gVisor, or set kernel.io_uring_disabled=2 on this host`,
+  ];
+}
+
 /** Errors: SBX-1001, SBX-1005. */
 export async function readEngine(
   engine: Engine,
@@ -59,6 +70,7 @@ export async function readEngine(
       cpus: info.NCPU,
       memoryBytes: info.MemTotal,
       rootless: info.SecurityOptions.some((option) => option.includes("name=rootless")),
+      weaknesses: weaknesses(version.Version, chosen.isolated ?? chosen.none),
       ignoredLimits: ignoredLimits(info),
     },
     platform: `${info.OSType}/${ARCHITECTURES[info.Architecture] ?? info.Architecture}`,

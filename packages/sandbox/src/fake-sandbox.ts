@@ -190,6 +190,7 @@ export function createFakeSandbox(engine: FakeEngine): Sandbox {
         cpus: 2,
         memoryBytes: 8 * 1024 ** 3,
         rootless: false,
+        weaknesses: [],
         ignoredLimits: [],
       };
     },

@@ -1,5 +1,6 @@
 import { CodedError } from "@iexec-ts/service";
 import { expect, test } from "vitest";
+import { weaknesses } from "./engine-report.ts";
 import { chooseRuntimes } from "./runtimes.ts";
 
 const info = (runtimes: Record<string, string[]>) => ({
@@ -37,4 +38,14 @@ test("a runtime that is asked for by name must be there", () => {
     }
   })();
   expect(thrown instanceof CodedError && thrown.code).toBe("SBX-1005");
+});
+
+test.each<[string, string, number]>([
+  ["20.10.24+dfsg1", "runc", 1],
+  ["25.0.0", "runc", 0],
+  ["28.2.2", "runc", 0],
+  ["20.10.24", "runsc", 0],
+  ["unknown", "runc", 0],
+])("io_uring is let through by %s under %s: %d", (version, runtime, count) => {
+  expect(weaknesses(version, runtime)).toHaveLength(count);
 });

@@ -1,6 +1,8 @@
-import { request } from "node:http";
 import { createInterface } from "node:readline";
 import { errorOf, type Facts, lineSchema } from "./wire.ts";
+
+/** Not by `import`: see ./server.ts. */
+const { request } = process.getBuiltinModule("node:http");
 
 /** What became of a request to a worker. */
 export type Answer =

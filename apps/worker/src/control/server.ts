@@ -1,7 +1,10 @@
 import { chmodSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { CodedError, type Logger } from "@iexec-ts/service";
 import { type Facts, failedLine, type Line, MAX_SOCKET_PATH_BYTES } from "./wire.ts";
+
+/** Not by `import`: that reads every member of the module, and one of them loads a second HTTP client of 11 MiB. */
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** One thing a running worker does for its operator. `input` is not trusted; `tell` resolves when the line is on its way. */
 export type Action = (input: unknown, tell: (facts: Facts) => Promise<void>, signal: AbortSignal) => Promise<Facts>;
