@@ -118,8 +118,8 @@ const POST_COMPUTE_CAUSES: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 /** How an app that did not end well ended; the first that applies is what brought it down. */
 function endOf(result: RunResult, { memoryBytes, outputBytes }: Limits): CodedError | undefined {
-  if (result.outputExceeded) return new CodedError("SBX-1305", { outputBytes });
   if (result.timedOut) return new CodedError("SBX-1304");
+  if (result.outputExceeded) return new CodedError("SBX-1305", { outputBytes });
   if (result.oomKilled) return new CodedError("SBX-1303", { memoryMib: Math.floor(memoryBytes / 2 ** 20) });
   return result.exitCode === 0 ? undefined : new CodedError("SBX-1306", { exitCode: result.exitCode });
 }
