@@ -43,6 +43,7 @@ engine_helpers() {
   local missing=()
   dpkg -s busybox-static >/dev/null 2>&1 || missing+=(busybox-static)
   dpkg -s docker-registry >/dev/null 2>&1 || missing+=(docker-registry)
+  command -v htpasswd >/dev/null || missing+=(apache2-utils)
   [ ${#missing[@]} -gt 0 ] || return 0
   if is_root; then apt_install "${missing[@]}"; else say "some tests need: sudo apt-get install ${missing[*]}"; fi
 }
