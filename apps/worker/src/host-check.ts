@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { CodedError } from "@iexec-ts/service";
 
@@ -18,3 +18,19 @@ export async function freeMib(path: string): Promise<number> {
 /** Tasks computed at once: one CPU each, one CPU kept for the worker; a GPU is not shared. */
 export const slotsOf = (settings: { readonly gpu: boolean; readonly cpus?: number | undefined }): number =>
   settings.gpu ? 1 : (settings.cpus ?? Math.max(availableParallelism() - 1, 1));
+
+/** WRK-1003 when less than `needed` MiB is free where tasks are computed. */
+export async function diskRefusal(path: string, needed: number): Promise<CodedError | undefined> {
+  const free = await freeMib(path);
+  return free < needed ? new CodedError("WRK-1003", { free, path, needed, setting: "IEXEC_WORKER_BASE_DIR" }) : undefined;
+}
+
+/** SIDE EFFECTS: makes the folder where it is missing. Errors: WRK-1006, naming the setting that gave the path. */
+export async function writable(path: string, setting: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o755 });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new CodedError("WRK-1006", { path, setting, reason }, { cause: thrown });
+  }
+}

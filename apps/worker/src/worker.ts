@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { arch, totalmem, type } from "node:os";
 import { join } from "node:path";
 import type { Address } from "@iexec-ts/poco";
@@ -26,7 +25,8 @@ import { fixedSettings, type LiveSettings } from "./control/live-settings.ts";
 import { Operation, type Refusal } from "./control/operation.ts";
 import { serveControl } from "./control/server.ts";
 import { socketPath } from "./control/wire.ts";
-import { checkHost, freeMib, slotsOf } from "./host-check.ts";
+import { engineAt, registryCredentials } from "./engine-settings.ts";
+import { checkHost, diskRefusal, slotsOf, writable } from "./host-check.ts";
 import { IsolationGuard } from "./isolation.ts";
 import { keptMib } from "./manners/disk.ts";
 import { type HostFacts, linuxHost } from "./manners/host-facts.ts";
@@ -158,7 +158,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         ...engineAt(settings.dockerSocket),
         runtime: settings.runtime,
         decode: settings.strictJava ? "frames" : "stream",
-        registryCredentials: credentials(settings),
+        registryCredentials: registryCredentials(settings),
       },
       { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
@@ -388,11 +388,6 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
   }
 }
 
-async function diskRefusal(path: string, needed: number): Promise<CodedError | undefined> {
-  const free = await freeMib(path);
-  return free < needed ? new CodedError("WRK-1003", { free, path, needed, setting: "IEXEC_WORKER_BASE_DIR" }) : undefined;
-}
-
 /** Errors: WRK-1001. */
 function lockWallet(path: string, wallet: Address): Lock {
   try {
@@ -401,28 +396,4 @@ function lockWallet(path: string, wallet: Address): Lock {
     if (!hasCode(thrown, "SVC-1401")) throw thrown;
     throw new CodedError("WRK-1001", { wallet, holder: String(CodedError.from(thrown).args.holder) }, { cause: thrown });
   }
-}
-
-const engineAt = (address: string) => (address.startsWith("/") ? { socketPath: address } : { host: address });
-
-async function writable(path: string, setting: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o755 });
-  } catch (thrown) {
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new CodedError("WRK-1006", { path, setting, reason }, { cause: thrown });
-  }
-}
-
-function credentials(settings: WorkerSettings): { registry: string; username: string; password: string }[] {
-  const { dockerHubUsername, dockerHubPassword, registryAddress = "docker.io", registryUsername, registryPassword } = settings;
-  const hub =
-    dockerHubUsername === undefined || dockerHubPassword === undefined
-      ? []
-      : [{ registry: "docker.io", username: dockerHubUsername, password: dockerHubPassword.reveal() }];
-  const other =
-    registryUsername === undefined || registryPassword === undefined
-      ? []
-      : [{ registry: registryAddress, username: registryUsername, password: registryPassword.reveal() }];
-  return [...hub, ...other];
 }

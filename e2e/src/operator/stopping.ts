@@ -319,6 +319,35 @@ export const STOPPING_SCENARIOS: readonly Scenario<Ground>[] = [
     }),
   ),
   {
+    id: "sigterm-grace-is-over",
+    timeoutMs: LONG,
+    async run({ rig }, signal) {
+      // A report that the scheduler never acknowledges outlasts this grace period.
+      const graceMs = 1_000;
+      const proxy = await startHttpFaultProxy(rig.network.schedulerUrl);
+      const worker = rig.worker({ IEXEC_CORE_URL: proxy.url, IEXEC_WORKER_GRACE_PERIOD: `${graceMs}ms` });
+      try {
+        worker.start();
+        const taskId = await rig.buyOne("SLEEP=4 TEXT=grace");
+        await rig.untilStatus(taskId, "COMPUTING", signal, worker.address);
+        proxy.faults.delayMs = 600_000;
+        await reaches(rig, worker, taskId, "CONTRIBUTED", signal);
+        const ms = await told(worker, "SIGTERM");
+        if (ms < graceMs || ms > graceMs + SLACK_MS) throw new Error(`it ended after ${Math.round(ms)} ms, with ${graceMs} ms of grace`);
+        await leftovers(worker, 0);
+        proxy.heal();
+        worker.start();
+        await reaches(rig, worker, taskId, "COMPLETED", signal);
+        const count = await sent(rig, worker, "latest");
+        if (count !== 2) throw new Error(`${count} transactions, not one contribution and one reveal`);
+        return `ended ${Math.round(ms)} ms after the signal, with ${graceMs} ms of grace; started again: COMPLETED, nothing sent twice`;
+      } finally {
+        await worker.stop();
+        await proxy.stop();
+      }
+    },
+  },
+  {
     id: "sigterm-twice",
     timeoutMs: LONG,
     async run({ rig }, signal) {
