@@ -7,7 +7,7 @@ import { encryptKeystore, readKeystore } from "@iexec-ts/service";
 import { type Figure, figure, quantile } from "./figure.ts";
 import { decryptRatios, zipHashRatios } from "./files.ts";
 
-const IDLE_MS = 15_000;
+const IDLE_MS = 30_000;
 const TICKS_PER_SECOND = 100;
 const GIB = 1_024 ** 3;
 
@@ -19,7 +19,7 @@ export interface WorkerBenchOptions {
   readonly fileRounds: number;
 }
 
-export const FULL: Omit<WorkerBenchOptions, "bundle"> = { starts: 5, tasks: 20, fileBytes: GIB, fileRounds: 3 };
+export const FULL: Omit<WorkerBenchOptions, "bundle"> = { starts: 5, tasks: 20, fileBytes: GIB, fileRounds: 5 };
 
 /** What a worker costs on its host, and what it adds to a task. */
 export async function benchWorker(options: WorkerBenchOptions, signal: AbortSignal): Promise<Readonly<Record<string, Figure>>> {
