@@ -3,6 +3,7 @@ import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
 import { hostileSet } from "./hostile/hostile-set.ts";
+import { joinSet } from "./join/join-set.ts";
 import { networkSet } from "./network-set.ts";
 import { operatorSet } from "./operator/operator-set.ts";
 import { pageSet } from "./page/page-set.ts";
@@ -36,6 +37,7 @@ const SETS: readonly RunnableSet[] = [
   runnable(pageSet),
   runnable(hostileSet),
   runnable(operatorSet),
+  runnable(joinSet),
 ];
 
 const { values, positionals } = parseArgs({

@@ -81,6 +81,8 @@ export type NetworkOptions = Pick<
   readonly chain?: Omit<LocalChainOptions, "port" | "blockTime">;
   /** What everybody starts with. */
   readonly funds?: Partial<Funds>;
+  /** How workers reach the scheduler, when that is not the address it listens on. */
+  readonly publicSchedulerUrl?: string;
   /** Between everybody and the result proxy, for faults; the proxy's own address unless told. */
   readonly resultProxyFor?: (url: string) => Promise<string>;
   /** How the scheduler waits; what suits a public pool unless told. */
@@ -205,6 +207,7 @@ export async function startNetwork(
           database: { url: schedulerDatabase.url },
           host: "127.0.0.1",
           port,
+          ...(options.publicSchedulerUrl === undefined ? {} : { publicUrl: options.publicSchedulerUrl }),
           resultProxyUrl,
           sidechain: false,
           blockTimeMs: Math.max(options.blockTime, 1) * 1_000,
