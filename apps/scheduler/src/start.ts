@@ -24,7 +24,9 @@ import { registerEvents } from "./http/events.ts";
 import { createLogAccess } from "./http/log-access.ts";
 import { registerReadApi } from "./http/read-api.ts";
 import { registerV9Api } from "./http/v9-api.ts";
-import type { SchedulerDeps, SchedulerOptions } from "./options.ts";
+import { registerJoin } from "./join/join.ts";
+import { joinKey } from "./join/signing.ts";
+import { DEFAULT_JOIN, type SchedulerDeps, type SchedulerOptions } from "./options.ts";
 import { createPort } from "./port.ts";
 import { createInterrupted } from "./replicates/interrupted.ts";
 import { createReports } from "./replicates/reports.ts";
@@ -61,11 +63,13 @@ async function checkOwner(hub: Hub, pool: RpcPool, { account, workerpool }: Sche
 }
 
 /** The same 32 bytes in every process that holds the owner's key, and in nobody else's. */
-async function sharedKey({ account, workerpool }: SchedulerOptions): Promise<Uint8Array> {
+async function sharedKey(what: "login" | "join", { account, workerpool }: SchedulerOptions): Promise<Uint8Array> {
   return hexToBytes(
-    keccak256(await account.signMessage({ message: `iexec-ts scheduler: login key of ${lowerHex(workerpool)}, never to be shown` })),
+    keccak256(await account.signMessage({ message: `iexec-ts scheduler: ${what} key of ${lowerHex(workerpool)}, never to be shown` })),
   );
 }
+
+const ANY_ADDRESS = ["0.0.0.0", "::"];
 
 /** @source wire.md 1.2: PT5S */
 const isoDuration = (ms: number): string => `PT${ms / 1_000}S`;
@@ -197,7 +201,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
         .status(204)
         .send(),
     );
-    const loginKey = await sharedKey(options);
+    const loginKey = await sharedKey("login", options);
     const push = createPushServer(app, { clock, random });
     registerSchedulerRoutes(app, port, { loginKey, logger, clock, random, v9WaitMs: options.v9WaitMs });
     registerReadApi(app, {
@@ -215,6 +219,15 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     const access = createLogAccess(loginKey, pool.chainId, clock);
     registerV9Api(app, { database, hub, pool, metrics, access, chainId: pool.chainId, publicUrl });
     const events = registerEvents(app, signals, clock);
+    registerJoin(app, {
+      options: { ...DEFAULT_JOIN, ...options.join },
+      workerpool: lowerHex(options.workerpool),
+      chainId: pool.chainId,
+      key: joinKey(await sharedKey("join", options)),
+      clock,
+      // An address that means "any of mine" leads nobody here.
+      publicUrl: () => options.publicUrl ?? (ANY_ADDRESS.includes(options.host) ? undefined : ownUrl),
+    });
 
     signals.on("push", (text) => {
       try {

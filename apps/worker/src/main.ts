@@ -2,6 +2,7 @@ import { CodedError, type Output, readKeystore, runService } from "@iexec-ts/ser
 import { install as useOneHttpClient } from "undici";
 import { workerConfig } from "./config.ts";
 import { defaultConfigPath, knownConfigFile } from "./config-file.ts";
+import { checkContainerFiles, ownContainerId } from "./container-check.ts";
 import { followFile } from "./control/follow-file.ts";
 import { liveSettings } from "./control/live-settings.ts";
 import type { Checkpoint } from "./replicate/ports.ts";
@@ -15,6 +16,8 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
     { definition: workerConfig, version: VERSION },
     { argv, env, output, file: () => knownConfigFile(env) },
     async ({ settings, config, reload, logger, shutdown }) => {
+      const ownContainer = ownContainerId();
+      if (ownContainer !== undefined) await checkContainerFiles(settings);
       // The key is derived on another thread while the rest of the program loads.
       const opening = readKeystore(settings.walletPath, settings.walletPassword.reveal());
       const [wallet, { privateKeyToAccount }, { startWorker }, { serveWorker }] = await Promise.all([
@@ -37,6 +40,7 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
       const worker = await startWorker(
         { settings, account },
         {
+          ...(ownContainer === undefined ? {} : { ownContainer }),
           log: logger,
           signal: shutdown.signal,
           live,

@@ -19,6 +19,7 @@ import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
+import { checkContainerMounts } from "./container-check.ts";
 import { controlActions } from "./control/actions.ts";
 import type { Desk, StopHow } from "./control/desk.ts";
 import { fixedSettings, type LiveSettings } from "./control/live-settings.ts";
@@ -65,6 +66,8 @@ export interface WorkerDeps {
   readonly hostRoot?: string;
   /** The machine it is a guest on. */
   readonly host?: HostFacts;
+  /** Id of the Docker container it runs in. */
+  readonly ownContainer?: string;
   /** Settings that change while it runs; without them all stay as given. */
   readonly live?: LiveSettings;
   /** Ends the program, for the operator's commands; without it they end this worker alone. */
@@ -156,6 +159,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const sandbox = createDockerSandbox(
       {
         ...engineAt(settings.dockerSocket),
+        ...(deps.ownContainer === undefined ? {} : { ownContainer: deps.ownContainer }),
         runtime: settings.runtime,
         decode: settings.strictJava ? "frames" : "stream",
         registryCredentials: registryCredentials(settings),
@@ -163,6 +167,9 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
     closers.push(() => sandbox.close());
+    if (deps.ownContainer !== undefined)
+      for (const advice of await checkContainerMounts(settings, deps.ownContainer, sandbox, starting))
+        log.warn("in this container", { advice });
     const connecting = connectPatiently();
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.

@@ -1,7 +1,10 @@
 import type { Scenario, ScenarioSet } from "../scenario.ts";
+import { DOCKER_CASES } from "./docker-cases.ts";
 import { JoinWorld } from "./join-world.ts";
+import { SCRIPT_CASES } from "./script-cases.ts";
+import { SECRET_CASES } from "./secret-cases.ts";
 
-const SCENARIOS: readonly Scenario<JoinWorld>[] = [];
+const SCENARIOS: readonly Scenario<JoinWorld>[] = [...DOCKER_CASES, ...SCRIPT_CASES, ...SECRET_CASES];
 
 /** The guide's three ways to join a workerpool, each on a machine that has nothing. */
 export const joinSet: ScenarioSet<JoinWorld> = {

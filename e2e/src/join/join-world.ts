@@ -1,22 +1,58 @@
-import { networkInterfaces } from "node:os";
+import Docker from "dockerode";
+import { z } from "zod";
+import { SecretWatch } from "../operator/secret-watch.ts";
 import { SkipScenario } from "../scenario.ts";
+import { type BuiltImages, buildImages } from "./images.ts";
 import { type ReachableNetwork, startReachableNetwork } from "./reachable-network.ts";
+import { run } from "./shell.ts";
 
 const WALLETS = 12;
+const SOCKET = "/var/run/docker.sock";
+/** What the pool's join script starts; scenarios put newer images under this name. */
+const [JOIN_REPOSITORY, JOIN_TAG] = ["iexec-e2e/worker", "join"] as const;
+export const JOIN_IMAGE = `${JOIN_REPOSITORY}:${JOIN_TAG}`;
+const RLC = 1_000_000_000n;
+const JOIN = { workerImage: JOIN_IMAGE, deposit: 2n * RLC, gas: 10n ** 16n };
 /** The engine's own bridge, by which containers reach this host. */
-const BRIDGE = "docker0";
+const bridgeSchema = z.object({ IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })) }) });
 
 /** What the scenarios of joining share; each part is made by the first scenario that needs it. */
 export class JoinWorld {
   readonly #made = new Map<string, Promise<unknown>>();
+  #offered = false;
   readonly #closers: (() => Promise<unknown>)[] = [];
+
+  readonly docker = new Docker({ socketPath: SOCKET });
+
+  /** The images of this source tree. */
+  images(signal: AbortSignal): Promise<BuiltImages> {
+    return this.shared("images", () => buildImages(signal));
+  }
+
+  /** The image of this source tree under the name of the pool's script. SIDE EFFECTS: tags it. */
+  async offerImage(signal: AbortSignal): Promise<void> {
+    const { worker } = await this.images(signal);
+    await this.docker.getImage(worker.id).tag({ repo: JOIN_REPOSITORY, tag: JOIN_TAG });
+    this.#offered = true;
+  }
+
+  /** Looks for secrets where they must not be, from the first scenario that has one. */
+  watch(): Promise<SecretWatch> {
+    return this.shared("watch", async () => {
+      const watch = new SecretWatch(SOCKET);
+      await watch.start();
+      this.owned({ close: () => watch.stop() });
+      return watch;
+    });
+  }
 
   /** A network that containers reach. */
   network(signal: AbortSignal): Promise<ReachableNetwork> {
     return this.shared("network", async () => {
-      const address = networkInterfaces()[BRIDGE]?.find(({ family }) => family === "IPv4")?.address;
-      if (address === undefined) throw new SkipScenario(`this host has no ${BRIDGE}`);
-      return this.owned(await startReachableNetwork({ listenOn: address, as: address, wallets: WALLETS }, signal));
+      const bridge = bridgeSchema.parse(await this.docker.getNetwork("bridge").inspect());
+      const address = bridge.IPAM.Config.find(({ Gateway }) => Gateway !== undefined)?.Gateway;
+      if (address === undefined) throw new SkipScenario("the engine has no bridge of its own");
+      return this.owned(await startReachableNetwork({ listenOn: address, as: address, wallets: WALLETS, join: JOIN }, signal));
     });
   }
 
@@ -39,5 +75,6 @@ export class JoinWorld {
 
   async close(): Promise<void> {
     for (let end = this.#closers.pop(); end !== undefined; end = this.#closers.pop()) await end();
+    if (this.#offered) await run(["docker", "rmi", "-f", JOIN_IMAGE], AbortSignal.timeout(60_000));
   }
 }

@@ -20,7 +20,10 @@ export async function startRelay(at: { readonly listenOn: string; readonly as: s
   let target: URL | undefined;
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
-    if (target === undefined) return near.destroy();
+    if (target === undefined) {
+      near.destroy();
+      return;
+    }
     const far = connect(Number(target.port), target.hostname);
     for (const [socket, other] of [
       [near, far],

@@ -17,7 +17,7 @@ export function mustBe<T>(what: string, got: T, wanted: T): void {
 }
 
 /** Ended with this exit code. */
-export function mustEnd(seen: Seen, code: number): Seen {
+export function mustEnd<T extends Seen>(seen: T, code: number): T {
   must(seen.code === code, `ended with ${seen.code} instead of ${code}: ${seen.text.slice(-TAIL)}`);
   return seen;
 }

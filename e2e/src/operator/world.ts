@@ -114,8 +114,6 @@ export class World {
         IEXEC_WORKER_TASK_MEMORY_MIB: "256",
         IEXEC_WORKER_TASK_NETWORK: "none",
         IEXEC_WORKER_DOCKER_SOCKET: DOCKER_SOCKET,
-        // Whether this machine keeps its limits is proved by the hostile set; on a busy one the proof of the CPUs may fail.
-        IEXEC_WORKER_ALLOW_UNPROVED_LIMITS: "true",
         // The dataset server of this network is on loopback.
         IEXEC_WORKER_ALLOW_PRIVATE_DOWNLOADS: "127.0.0.1",
         ...options.env,

@@ -1,6 +1,7 @@
 import { CodedError, hasCode } from "@iexec-ts/service";
 import type { CapturedLog, EngineReport, PulledImage, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
 import { checkSpec, containerConfig, logFileBytes, worstLogFileBytes } from "./container-config.ts";
+import { containerFirewall } from "./container-firewall.ts";
 import {
   createContainer,
   deadlineOf,
@@ -20,6 +21,7 @@ import { captureLogs, MalformedLog } from "./logs.ts";
 import { measureRun } from "./measure-run.ts";
 import type { DockerSandboxDeps, DockerSandboxOptions, SandboxLogger } from "./options.ts";
 import { type Measure, untilExceeded } from "./output-watch.ts";
+import { type ContainerMount, describeContainer } from "./own-container.ts";
 import { probeImage } from "./probe-image.ts";
 import { type IsolationProof, type ProofRequest, proofKey, proveOnEngine } from "./prove.ts";
 import { type IsolationReport, type IsolationTarget, proveIsolation } from "./prove-isolation.ts";
@@ -59,6 +61,8 @@ export interface DockerSandbox extends Sandbox {
   proofKey(signal?: AbortSignal): Promise<string>;
   /** Whether the firewall rules of isolated runs are in place now. SIDE EFFECTS: puts them in place if they can be. */
   guardEgress(signal?: AbortSignal): Promise<boolean>;
+  /** What is mounted into a container; undefined when this engine does not run it. Errors: SBX-1001 to SBX-1004. */
+  mountsOf(container: string, signal?: AbortSignal): Promise<readonly ContainerMount[] | undefined>;
 }
 
 const NAME_ATTEMPTS = 5;
@@ -83,6 +87,7 @@ class DockerAdapter implements DockerSandbox {
   readonly #uses: ImageUses;
   readonly #closing = new AbortController();
   readonly #engine: Engine;
+  readonly #closeFirewall: () => Promise<void>;
   #facts: Promise<EngineFacts> | undefined;
   #rules: Promise<EgressRules> | undefined;
   #guarded = false;
@@ -91,9 +96,11 @@ class DockerAdapter implements DockerSandbox {
 
   constructor(options: DockerSandboxOptions, deps: DockerSandboxDeps) {
     this.#options = options;
-    this.#deps = { logger: SILENT, random: Math.random, firewall: hostFirewall, ...deps };
     this.#uses = deps.imageUses ?? memoryImageUses();
     this.#engine = createEngine(options, deps.clock, this.#closing.signal);
+    const inside = options.ownContainer === undefined ? undefined : containerFirewall(this.#engine, options.ownContainer);
+    this.#closeFirewall = async () => inside?.close();
+    this.#deps = { logger: SILENT, random: Math.random, firewall: inside ?? hostFirewall, ...deps };
     egressRules(options.egress ?? {}, options.egress?.dns ?? []);
   }
 
@@ -231,7 +238,12 @@ class DockerAdapter implements DockerSandbox {
     return proofKey([engineId, report.version, report.runtime, report.networkRuntime ?? "", report.cgroupVersion]);
   }
 
+  async mountsOf(container: string, signal?: AbortSignal): Promise<readonly ContainerMount[] | undefined> {
+    return (await describeContainer(this.#engine, container, signal))?.mounts;
+  }
+
   async close(): Promise<void> {
+    await this.#closeFirewall().catch(() => undefined);
     this.#closing.abort(new CodedError("SBX-1006"));
   }
 

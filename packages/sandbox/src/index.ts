@@ -6,6 +6,7 @@ export { type Firewall, hostFirewall, PRIVATE_RANGES } from "./egress-guard.ts";
 export { createFakeSandbox, type FakeApp, FakeEngine, type FakeOperation } from "./fake-sandbox.ts";
 export { fileImageUses, type ImageUses, memoryImageUses } from "./image-uses.ts";
 export type { AllowedAddress, DockerSandboxDeps, DockerSandboxOptions, EgressOptions, Profile, SandboxLogger } from "./options.ts";
+export type { ContainerMount } from "./own-container.ts";
 export type { IsolationProof, ProofRequest } from "./prove.ts";
 export type { IsolationReport, IsolationTarget } from "./prove-isolation.ts";
 export type { LimitProof, ProvedLimit } from "./prove-limits.ts";

@@ -62,6 +62,8 @@ export interface DockerSandboxOptions {
    * @default "stream"
    */
   readonly decode?: "stream" | "frames";
+  /** Id of the container this process runs in, whose network is not the host's: the firewall is then reached through the engine. */
+  readonly ownContainer?: string;
   /** Entries (files, folders, links) the output may have. @default 100_000 */
   readonly outputEntries?: number;
   /** Longest wait for one short call to the engine. @default 60_000 */

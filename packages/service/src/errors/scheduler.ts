@@ -57,6 +57,12 @@ export const SCHEDULER_ERRORS = {
     fix: "Check the SMS and IEXEC_SMS_URL; the task waits until it answers.",
     retry: "environment",
   },
+  "SCH-1304": {
+    message: "Nobody has said how workers reach this scheduler",
+    cause: "It listens on every address of its host, and none of them is known to lead here from elsewhere.",
+    fix: "Set IEXEC_CORE_PUBLIC_URL to the address workers use, such as https://pool.example.",
+    retry: "operator",
+  },
   "SCH-1401": {
     message: "The deal {dealId} announced in block {block} cannot be read yet",
     cause: "The RPC endpoint answered from a block before the one that holds the deal.",

@@ -43,6 +43,24 @@ export const WORKER_ERRORS = {
     fix: "Set IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS to one or more RPC URLs, separated by commas.",
     retry: "operator",
   },
+  "WRK-1008": {
+    message: "The Docker socket {path} cannot be used in this container: {reason}",
+    cause: "The worker starts the apps through the socket of the host's engine, which must be mounted into its container.",
+    fix: 'Add `-v /var/run/docker.sock:{path}` to the docker line; where the container is not root, also `--group-add "$(stat -c %g /var/run/docker.sock)"`.',
+    retry: "operator",
+  },
+  "WRK-1009": {
+    message: "The wallet {path} cannot be read in this container: {reason}",
+    cause: "The file is not mounted, was not there when the container was made, or belongs to another user.",
+    fix: "Mount it with `-v /path/of/your/wallet.json:{path}`, an absolute path to a file that exists; remove the container and the folder Docker made, then run the line again.",
+    retry: "operator",
+  },
+  "WRK-1010": {
+    message: "The base directory {path} is not the same folder on the host: {reason}",
+    cause: "The engine mounts the tasks' folders by their paths on the host; from any other path the apps would see empty folders.",
+    fix: "Add `-v {path}:{path}` to the docker line: the same path on both sides (IEXEC_WORKER_BASE_DIR).",
+    retry: "operator",
+  },
   "WRK-1301": {
     message: "Refused to contribute {wanted} to task {taskId}: {known} was contributed or is about to be",
     cause: "Two different contributions for one task from one wallet would cost the stake.",

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { createDockerSandbox, type DockerSandbox, fileImageUses, type ImageUses } from "@iexec-ts/sandbox";
 import { CodedError } from "@iexec-ts/service";
+import { ownContainerId } from "../../container-check.ts";
 import { type Context, type Input, switchOption, textOption } from "../context.ts";
 import type { Report } from "../report.ts";
 import { bytes, parseBytes } from "../view/bytes.ts";
@@ -22,7 +23,12 @@ export async function withSandbox<T>(
   const { dockerSocket, stateDir } = context.settings;
   const uses = fileImageUses(join(stateDir, "images.json"));
   const engine = dockerSocket.startsWith("/") ? { socketPath: dockerSocket } : { host: dockerSocket };
-  const sandbox = createDockerSandbox({ ...engine, runtime: context.settings.runtime }, { clock: context.clock, imageUses: uses });
+  const ownContainer = ownContainerId();
+  const inside = ownContainer === undefined ? {} : { ownContainer };
+  const sandbox = createDockerSandbox(
+    { ...engine, ...inside, runtime: context.settings.runtime },
+    { clock: context.clock, imageUses: uses },
+  );
   try {
     return await work(sandbox, uses);
   } finally {
