@@ -136,7 +136,6 @@ check_docker() {
       *) die 3 "The Docker Engine does not answer (SBX-1001)." "start it: sudo systemctl start docker, or Docker Desktop" ;;
     esac
   fi
-  say "ok Docker $problem"
 }
 
 check_machine() {
@@ -301,7 +300,8 @@ check_funds() {
 
 # --- the worker ---
 
-state_of() { docker inspect -f '{{.State.Status}}' "$1" 2>/dev/null || printf none; }
+# Some clients print an empty line when there is none.
+state_of() { if state=$(docker inspect -f '{{.State.Status}}' "$1" 2>/dev/null); then printf '%s' "$state"; else printf none; fi; }
 image_of() { docker inspect -f '{{.Image}}' "$1" 2>/dev/null; }
 
 start_worker() {
@@ -340,7 +340,7 @@ drain() {
 }
 
 join_pool() {
-  check_docker
+  say "ok Docker $(docker version --format '{{.Server.Version}}')"
   case $(state_of "$NAME") in
     running)
       say "ok the worker $NAME runs already; see --status, --update, --remove"
@@ -449,6 +449,7 @@ remove_worker() {
 
 # --- the words of the command ---
 
+password='' again='' key=''
 NAME=$POOL-worker HOME_DIR=${HOME:-/root}/.iexec-worker/$POOL
 WALLET='' KEY_FILE='' PASSWORD_FILE='' YES='' NO_DEPOSIT='' WITHDRAW='' FORGET='' SETTINGS='' what=join_pool
 while [ $# -gt 0 ]; do
@@ -496,4 +497,5 @@ VOLUME=$NAME-state
 trap undo EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+check_docker
 $what
