@@ -63,6 +63,16 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
 
   if (wallet.problem !== undefined)
     add("no-wallet", "there is no usable wallet", wallet.problem, { command: "iexec-worker wallet create" });
+  // A start would only be refused.
+  if (scheduler.required !== "" && scheduler.required !== scheduler.announced)
+    add(
+      "version-refused",
+      "the pool refuses this version",
+      `it requires ${scheduler.required}, this worker announces ${scheduler.announced}`,
+      {
+        command: `set IEXEC_WORKER_ANNOUNCE_VERSION=${scheduler.required} if the pool's operator agrees`,
+      },
+    );
   if (!running.yes)
     add("not-running", "the worker is not running", "nobody holds the lock of this wallet, and no page answers", {
       command: "iexec-worker start",
@@ -80,15 +90,6 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       since: page.linkSince,
       command: "iexec-worker doctor",
     });
-  if (scheduler.required !== "" && scheduler.required !== scheduler.announced)
-    add(
-      "version-refused",
-      "the pool refuses this version",
-      `it requires ${scheduler.required}, this worker announces ${scheduler.announced}`,
-      {
-        command: `set IEXEC_WORKER_ANNOUNCE_VERSION=${scheduler.required} if the pool's operator agrees`,
-      },
-    );
   const { refusal } = facts.doing ?? {};
   if (refusal !== undefined && !TOLD_APART.has(refusal.code))
     add(REFUSAL_IDS[refusal.code] ?? "refuses", lowerFirst(refusal.message), `the worker itself says ${refusal.code}`, {
