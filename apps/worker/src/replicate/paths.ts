@@ -1,6 +1,10 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { TaskId } from "@iexec-ts/poco";
+import { z } from "zod";
 
 /** Where the files of one task are. @source compute.md 1.2 (v9 layout) */
 export interface TaskPaths {
@@ -31,7 +35,19 @@ export async function createTaskFolders(paths: TaskPaths): Promise<void> {
   await chmod(paths.iexecOut, 0o777);
 }
 
-/** SIDE EFFECTS: deletes the task's folder, if it is there. */
+/**
+ * By a process of its own: an app may leave a million files, which would keep every thread of this one busy for seconds, or folders nested
+ * beyond the longest path that can be named.
+ *
+ * SIDE EFFECTS: deletes the task's folder, if it is there.
+ */
 export async function removeTaskFolder(paths: TaskPaths): Promise<void> {
-  await rm(paths.root, { recursive: true, force: true, maxRetries: 2 });
+  if (!existsSync(paths.root)) return;
+  try {
+    await promisify(execFile)("rm", ["-rf", "--", paths.root]);
+  } catch (thrown) {
+    // A host without that command.
+    if (!z.object({ code: z.literal("ENOENT") }).safeParse(thrown).success) throw thrown;
+    await rm(paths.root, { recursive: true, force: true, maxRetries: 2 });
+  }
 }
