@@ -75,7 +75,10 @@ undo() {
     if [ -n "$made_home" ]; then
       if [ -f "$HOME_DIR/wallet.json" ]; then
         warn "kept: $HOME_DIR/wallet.json and its password, used when this script runs again"
-      else rm -rf "$HOME_DIR"; fi
+      else
+        rm -rf "$HOME_DIR"
+        rmdir "$(dirname "$HOME_DIR")" 2>/dev/null || true
+      fi
     fi
   fi
   exit "$code"
@@ -406,6 +409,17 @@ update_worker() {
   say "ok updated"
 }
 
+can_look() { [ -f "$HOME_DIR/wallet.json" ] && [ -f "$HOME_DIR/worker.env" ] && docker image inspect "$IMAGE" >/dev/null 2>&1; }
+
+# What a worker that was killed left in the engine, by its wallet.
+sweep() {
+  can_look || return 0
+  wallet=$(iexec_worker wallet show --json | sed -n 's/.*"address":"\(0x[0-9a-fA-F]*\)".*/\1/p' | tr A-F a-f) || return 0
+  [ -n "$wallet" ] || return 0
+  docker ps -aq --filter "label=iexec.worker=$wallet" | while read -r id; do docker rm -f -v "$id" >/dev/null 2>&1 || true; done
+  docker network ls -q --filter "label=iexec.worker=$wallet" | while read -r id; do docker network rm "$id" >/dev/null 2>&1 || true; done
+}
+
 remove_worker() {
   if [ "$(state_of "$NAME")" != none ]; then
     agree "Remove the worker $NAME from this machine?" || die 5 "Nothing was removed."
@@ -413,8 +427,9 @@ remove_worker() {
     docker exec "$NAME" iexec-worker image prune --yes >/dev/null 2>&1 || true
     drain
   fi
+  sweep
   # What its tasks need is settled; the money is safe to look at now.
-  if [ -f "$HOME_DIR/wallet.json" ] && docker image inspect "$IMAGE" >/dev/null 2>&1 && [ -n "$WITHDRAW$FORGET" ]; then
+  if can_look && [ -n "$WITHDRAW$FORGET" ]; then
     balance=$(iexec_worker wallet balance --json) || die 4 "The balances could not be read, nothing was removed." "try again later"
     free=$(number_of freeNano)
     if [ -n "$WITHDRAW" ] && [ "$free" -gt 0 ]; then

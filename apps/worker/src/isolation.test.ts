@@ -32,6 +32,7 @@ function start(
     {
       sandbox: {
         proofKey: async () => over.key ?? "key",
+        reap: async () => [],
         prove: async () => {
           const answer = answers[Math.min(probes, answers.length - 1)];
           probes += 1;

@@ -16,7 +16,7 @@ const proofSchema = z.object({
 export type RememberedProof = z.infer<typeof proofSchema>;
 
 export interface IsolationDeps {
-  readonly sandbox: Pick<DockerSandbox, "prove" | "proofKey">;
+  readonly sandbox: Pick<DockerSandbox, "prove" | "proofKey" | "reap">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly backoff: () => Backoff;
@@ -106,6 +106,8 @@ export class IsolationGuard {
   async close(): Promise<void> {
     this.#stop.abort(new CodedError("WRK-1313"));
     await this.#proving;
+    // A probe that was given up while it started.
+    if (this.#proving !== undefined) await this.#deps.sandbox.reap(this.#options.labels, new Set()).catch(() => undefined);
   }
 
   async #key(): Promise<string> {

@@ -286,7 +286,7 @@ export const SCRIPT_CASES: readonly Scenario<JoinWorld>[] = [
     says: ["could not be pulled"],
     command: "sh worker.sh --yes --image 127.0.0.1:9/no/such:image",
   }),
-  refusal("script-nobody-to-ask", { exit: EXIT.usage, says: ["--yes"], command: "sh worker.sh --wallet /none < /dev/null" }),
+  refusal("script-nobody-to-ask", { exit: EXIT.usage, says: ["--password-file"], command: "sh worker.sh < /dev/null" }),
   refusal("script-wrong-words", {
     exit: EXIT.usage,
     says: ["There is no --frobnicate", "--forget-wallet"],

@@ -32,6 +32,7 @@ export interface ContainerFirewall extends Firewall {
 export function containerFirewall(engine: Engine, own: string): ContainerFirewall {
   const name = `iexec-firewall-${own.slice(0, 12)}`;
   let helper: Promise<string> | undefined;
+  let created = false;
   let flavour: Promise<Flavour> | undefined;
 
   async function create(signal?: AbortSignal): Promise<string> {
@@ -39,6 +40,7 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
     if (self === undefined) throw new Error("the engine at the socket does not run this container");
     // One that a killed worker left may end at any moment.
     await removeContainer(engine, name, signal);
+    created = true;
     const refused = (reason: string): never => {
       throw new Error(reason);
     };
@@ -99,13 +101,11 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
       await run(["/bin/sh", "-c", script, "sh", rules], signal);
     },
     close: async () => {
-      const mine = helper;
+      await helper?.catch(() => undefined);
+      // By its name: a call that was given up may have made it all the same.
+      if (created) await removeContainer(engine, name);
       helper = undefined;
-      if (mine === undefined) return;
-      await mine.then(
-        (id) => removeContainer(engine, id),
-        () => undefined,
-      );
+      created = false;
     },
   };
 }
