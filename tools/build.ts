@@ -3,9 +3,12 @@
  *
  * In parts, because a program then loads only what its command needs, and because the compile cache holds what is loaded after it was
  * switched on: everything but the first, small file.
+ *
+ * --out DIR: another folder; --only NAME: one program; --as-version X.Y.Z: another version than that of the source, for a release.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { ROOT, runFile } from "./lib/program.ts";
 
@@ -71,10 +74,14 @@ const say = (text: string): void => void process.stderr.write(`build: ${text}\n`
 const codeBytes = (files: readonly string[]): number =>
   files.filter((file) => file.endsWith(".mjs")).reduce((sum, file) => sum + statSync(join(ROOT, file)).size, 0);
 
-const folder = join(ROOT, "out/bundles");
+const { values } = parseArgs({
+  options: { out: { type: "string", default: "out/bundles" }, only: { type: "string" }, "as-version": { type: "string" } },
+});
+const { out, only, "as-version": version } = values;
+const folder = resolve(ROOT, out);
 mkdirSync(folder, { recursive: true });
 let failures = 0;
-for (const { name, entries, external, texts } of PROGRAMS) {
+for (const { name, entries, external, texts } of PROGRAMS.filter((program) => only === undefined || program.name === only)) {
   const entry = entries.find((path) => existsSync(join(ROOT, path)));
   if (entry === undefined) {
     say(`${name}: none of ${entries.join(", ")} is there`);
@@ -100,7 +107,7 @@ for (const { name, entries, external, texts } of PROGRAMS) {
     legalComments: "linked",
     banner: { js: BANNER },
     // Optional native parts: their packages fall back to JavaScript when they are not there.
-    define: texts === undefined ? {} : await texts(),
+    define: { ...(texts === undefined ? {} : await texts()), ...(version === undefined ? {} : { BUILD_VERSION: JSON.stringify(version) }) },
     external: ["cpu-features", "*.node", "pg-native", ...external],
     logLevel: "warning",
   }).catch(() => undefined);
@@ -109,7 +116,7 @@ for (const { name, entries, external, texts } of PROGRAMS) {
     failures += 1;
     continue;
   }
-  const { code, output } = await runFile(`out/bundles/${name}.mjs`, ["--version"]);
+  const { code, output } = await runFile(join(folder, `${name}.mjs`), ["--version"]);
   if (code !== 0) {
     say(`${name}: built, but its --version fails:\n${output}`);
     failures += 1;

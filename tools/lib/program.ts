@@ -26,7 +26,7 @@ const MAX_OUTPUT_CHARACTERS = 64 * 1_024 * 1_024;
  */
 export async function runFile(file: string, args: readonly string[], options: ProgramOptions = {}): Promise<Outcome> {
   const path = [join(ROOT, "node_modules/.bin"), process.env.PATH ?? ""].join(delimiter);
-  const child = spawn(process.execPath, [join(ROOT, file), ...args], {
+  const child = spawn(process.execPath, [resolve(ROOT, file), ...args], {
     cwd: options.cwd ?? ROOT,
     env: { ...process.env, ...options.env, PATH: path },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,3 +1,6 @@
 import manifest from "../package.json" with { type: "json" };
 
-export const VERSION: string = manifest.version;
+/** Set by `./run build` when a release is given another version than the source has. */
+declare const BUILD_VERSION: string | undefined;
+
+export const VERSION: string = typeof BUILD_VERSION === "undefined" ? manifest.version : BUILD_VERSION;

@@ -152,6 +152,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       log,
       stop: deps.stop ?? (() => void close()),
       refusal: () => refusal,
+      joined: false,
       work: undefined,
     };
     await openControl(desk);
@@ -307,6 +308,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         clock,
         log,
       });
+      desk.joined = true;
       // After joining, so that the start does not wait for it.
       isolation.begin().catch((thrown: unknown) => log.warn("isolation could not be proved yet", { error: CodedError.from(thrown) }));
       log.info("Cool, your iexec-worker is all set!", {

@@ -74,6 +74,32 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/operate.ts")).resume,
   },
   {
+    path: ["update"],
+    summary: "replace this worker by the newest release, when nothing is under way, and go back if it does not get well",
+    options: [
+      ["--check", "say what is there, change nothing"],
+      ["--from <url>", "another place that serves the same publisher's releases"],
+      ["--timeout <time>", "give up when what is under way takes longer, such as 2h"],
+      ["--health <time>", "how long the new version may take to join its workerpool; 90s unless told"],
+      ["--start-with <command>", "start the worker with this shell command, such as `systemctl start iexec-worker`"],
+      ["--force", "also to a version that was rolled back, or that the workerpool does not ask for"],
+    ],
+    examples: ["iexec-worker update --check", "iexec-worker update --start-with 'systemctl start iexec-worker'"],
+    load: async () => (await import("./commands/update.ts")).update,
+  },
+  {
+    path: ["leave"],
+    summary: "finish what is under way, then remove everything of the worker but the wallet",
+    options: [
+      ["--withdraw", "take all free stake back to the wallet"],
+      ["--yes", "do not ask"],
+      ["--force", "also with tasks open or stake locked: it may be lost"],
+      PASSWORD_OPTION,
+    ],
+    examples: ["iexec-worker leave --withdraw"],
+    load: async () => (await import("./commands/leave.ts")).leave,
+  },
+  {
     path: ["task", "list"],
     summary: "the tasks of this worker, newest first",
     options: [

@@ -1,6 +1,7 @@
 import type { Address, TaskId } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { z } from "zod";
+import { VERSION } from "../version.ts";
 import { type Desk, working } from "./desk.ts";
 import { doingOf, doingView } from "./doing.ts";
 import { revealNow } from "./emergency-reveal.ts";
@@ -27,6 +28,8 @@ export function controlActions(desk: Desk): Readonly<Record<string, Action>> {
   const state = (): Facts => ({
     ...doingView(doingOf({ operation, refusal: desk.refusal() })),
     underWay: underWay(journal).map(taskFacts),
+    version: VERSION,
+    joined: desk.joined,
   });
   const wake = (taskId: TaskId, action: "PLEASE_UPLOAD" | "PLEASE_WAIT"): void =>
     desk.work?.engine.notify({

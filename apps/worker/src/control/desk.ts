@@ -20,6 +20,8 @@ export interface Desk {
   readonly stop: (how: StopHow) => void;
   /** Why no task was asked for at the last look. */
   readonly refusal: () => Refusal | undefined;
+  /** Whether its scheduler knows it since this start. */
+  joined: boolean;
   /** Undefined until the chain is open. */
   work:
     | {

@@ -8,6 +8,7 @@ import { PROXY_ERRORS } from "./proxy.ts";
 import { SANDBOX_ERRORS } from "./sandbox.ts";
 import { SCHEDULER_ERRORS } from "./scheduler.ts";
 import { SERVICE_ERRORS } from "./service.ts";
+import { UPDATE_ERRORS } from "./update.ts";
 import { WIRE_ERRORS } from "./wire.ts";
 import { WORKER_ERRORS } from "./worker.ts";
 
@@ -21,6 +22,7 @@ export const CATALOGUE = {
   ...WORKER_ERRORS,
   ...OPERATOR_ERRORS,
   ...CONTROL_ERRORS,
+  ...UPDATE_ERRORS,
   ...PAGE_ERRORS,
   ...SCHEDULER_ERRORS,
   ...PROXY_ERRORS,
