@@ -24,6 +24,7 @@ const USER = 10_001;
 const PULL_SECONDS = 120;
 const RECIPES = join(ROOT, "deploy/docker");
 const WORK = join(ROOT, "out/images");
+const BUNDLES = join(WORK, "bundles");
 const NODE = join(ROOT, "node_modules/node/bin/node");
 
 const versionOf = (app: string): string => JSON.parse(readFileSync(join(ROOT, "apps", app, "package.json"), "utf8")).version;
@@ -124,10 +125,9 @@ async function programLayer({ target, program, owned }: Image, context: string, 
   const home = join(folder, "opt/iexec");
   mkdirSync(home, { recursive: true });
   mkdirSync(join(folder, "usr/local/bin"), { recursive: true });
-  const bundles = join(ROOT, "out/bundles");
   for (const name of [`${program}.mjs`, `${program}.mjs.LEGAL.txt`, program])
-    if (existsSync(join(bundles, name)))
-      cpSync(join(bundles, name), join(home, name), { recursive: true, filter: (path) => !path.endsWith(".map") });
+    if (existsSync(join(BUNDLES, name)))
+      cpSync(join(BUNDLES, name), join(home, name), { recursive: true, filter: (path) => !path.endsWith(".map") });
   chmodSync(join(home, `${program}.mjs`), 0o755);
   symlinkSync(`/opt/iexec/${program}.mjs`, join(folder, "usr/local/bin", program));
   if (owned !== undefined) mkdirSync(join(folder, owned), { recursive: true });
@@ -165,7 +165,7 @@ async function main(): Promise<void> {
       prefix: { type: "string", default: "iexec-ts" },
     },
   });
-  const bundled = await runFile("tools/build.ts", [], { show: "stderr" });
+  const bundled = await runFile("tools/build.ts", ["--out", BUNDLES], { show: "stderr" });
   if (bundled.code !== 0) throw new Failure("the bundles could not be built, see above");
   const epoch = await sourceTime();
   const context = join(WORK, "context");

@@ -34,6 +34,7 @@ async function filled(world: JoinWorld, what: string, signal: AbortSignal) {
 export const DOCKER_CASES: readonly Scenario<JoinWorld>[] = [
   {
     id: "docker-line",
+    short: true,
     timeoutMs: LIMIT_MS,
     run: (world, signal) =>
       keepingGuideBase(async () => {

@@ -6,17 +6,14 @@ import { lowerHex } from "@iexec-ts/poco";
 import { EXIT, must, mustBe, mustEnd, mustShow } from "../operator/expect.ts";
 import { ETHER, RLC } from "../operator/world.ts";
 import type { Scenario } from "../scenario.ts";
-import { CleanMachine } from "./clean-machine.ts";
-import { docker, GUIDE_BASE, keepingGuideBase, leftovers } from "./docker-worker.ts";
+import type { CleanMachine, MachineOptions } from "./clean-machine.ts";
+import { docker, GUIDE_BASE, leftovers } from "./docker-worker.ts";
 import { JOIN_IMAGE, type JoinWorld } from "./join-world.ts";
+import { onMachine, UNPROVED, WORKER } from "./script-machine.ts";
 import { run } from "./shell.ts";
 
 const LIMIT_MS = 540_000;
-const WORKER = "local-worker";
 const ADDRESS = /0x[0-9a-fA-F]{40}/;
-/** On a busy machine the proof of the CPUs may fail; the docker line does without this. */
-const UNPROVED = ["--set", "IEXEC_WORKER_ALLOW_UNPROVED_LIMITS=true", "--set", "IEXEC_WORKER_CONTAINER_RUNTIME=runc"] as const;
-
 /** The commands of the page, as a person copies them. */
 async function commandsOfPage(machine: CleanMachine, url: string, signal: AbortSignal): Promise<readonly string[]> {
   const page = await machine.mustRun(["curl", "-fsS", `${url}/join`], signal);
@@ -35,28 +32,6 @@ async function publish(recipe: string, signal: AbortSignal): Promise<void> {
   must(built.code === 0, `the next image was not built: ${built.output.slice(-300)}`);
 }
 
-/** A machine and a fresh worker.sh on it; everything is taken away afterwards. */
-async function onMachine<T>(
-  world: JoinWorld,
-  signal: AbortSignal,
-  options: Parameters<typeof CleanMachine.start>[2],
-  work: (machine: CleanMachine, url: string) => Promise<T>,
-): Promise<T> {
-  const [network, watch] = await Promise.all([world.network(signal), world.watch()]);
-  await world.offerImage(signal);
-  return keepingGuideBase(async () => {
-    const machine = await CleanMachine.start(watch, signal, options);
-    try {
-      return await work(machine, network.scheduler.url);
-    } finally {
-      const ending = AbortSignal.timeout(60_000);
-      await run(["docker", "rm", "-f", WORKER, `${WORKER}-before`], ending);
-      await run(["docker", "volume", "rm", `${WORKER}-state`], ending);
-      await machine.close();
-    }
-  });
-}
-
 /** What must not be there when nobody has joined. */
 async function nothingJoined(world: JoinWorld, machine: CleanMachine, signal: AbortSignal): Promise<void> {
   const left = await leftovers(world.docker, WORKER, lowerHex(`0x${"0".repeat(40)}`));
@@ -69,7 +44,7 @@ async function nothingJoined(world: JoinWorld, machine: CleanMachine, signal: Ab
 const refusal = (
   id: string,
   what: {
-    readonly machine?: Parameters<typeof CleanMachine.start>[2];
+    readonly machine?: MachineOptions;
     readonly exit: number;
     readonly says: readonly string[];
     /** In the shell of the machine; `worker.sh` is in the home folder. */
@@ -80,7 +55,7 @@ const refusal = (
   id,
   timeoutMs: LIMIT_MS,
   run: (world, signal) =>
-    onMachine(world, signal, what.machine, async (machine, url) => {
+    onMachine(world, signal, what.machine ?? {}, async (machine, url) => {
       await chmod(await machine.file("worker.sh", await (await fetch(`${url}/join/worker.sh`)).text()), 0o644);
       await what.files?.(world, machine);
       const seen = await machine.run(sh(what.command ?? "sh worker.sh --yes"), signal);
