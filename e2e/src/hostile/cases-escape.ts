@@ -220,7 +220,7 @@ export const ESCAPE_CASES: readonly HostileCase[] = [
       script(
         "swaps files while it ends",
         "say honest; ok; (while :; do ln -sf /etc/passwd $O/late; rm -f $O/late; done) & sleep 0.3",
-        either(saying("honest\n"), failed(["PAY-1202"])),
+        either(saying("honest\n"), failed(["PAY-1202"], ["POST_COMPUTE_FAILED_UNKNOWN_ISSUE"])),
       ),
     ],
     async beside(lane, tasks) {

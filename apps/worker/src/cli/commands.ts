@@ -92,6 +92,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "finish what is under way, then remove everything of the worker but the wallet",
     options: [
       ["--withdraw", "take all free stake back to the wallet"],
+      ["--timeout <time>", "how long to wait for the last stake to be unlocked; 10m unless told"],
       ["--yes", "do not ask"],
       ["--force", "also with tasks open or stake locked: it may be lost"],
       PASSWORD_OPTION,

@@ -1,18 +1,41 @@
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Account, Address } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { walletWithdraw } from "../../wallet/move.ts";
 import { type Context, type Input, switchOption } from "../context.ts";
 import { withChain } from "../facts/chain-facts.ts";
 import { journalPath } from "../facts/journal-facts.ts";
-import { localFacts, lockPath, needWallet } from "../facts/local-facts.ts";
+import { type LocalFacts, localFacts, lockPath, needWallet } from "../facts/local-facts.ts";
 import type { Report } from "../report.ts";
 import { knownConfigFile } from "../settings.ts";
 import { exactDigits, rlc } from "../view/amounts.ts";
 import { confirmed } from "./confirm.ts";
+import { durationOption } from "./control.ts";
 import { imagePrune } from "./image.ts";
 import { stop } from "./operate.ts";
+
+const UNLOCK_MS = 600_000;
+const LOOK_MS = 2_000;
+
+/** Waits until the pool has finalized the last tasks, which is the scheduler's doing. Errors: WRK-1710 when it takes too long. */
+async function unlocked(context: Context, input: Input, { journal }: LocalFacts, wallet: Address): Promise<Account> {
+  const { clock, signal, tell } = context;
+  const limitMs = durationOption(input, "timeout", "--timeout") ?? UNLOCK_MS;
+  return withChain(context, journal, async ({ hub }) => {
+    const end = clock.monotonicMs() + limitMs;
+    let account = await hub.account(wallet);
+    if (switchOption(input, "force")) return account;
+    if (account.locked > 0n) tell(`  waiting for the pool to finalize: ${rlc(account.locked)} are locked...`);
+    while (account.locked > 0n) {
+      if (clock.monotonicMs() > end) throw new CodedError("WRK-1710", { locked: exactDigits(account.locked, "RLC") });
+      await clock.sleep(LOOK_MS, signal);
+      account = await hub.account(wallet);
+    }
+    return account;
+  });
+}
 
 /**
  * Leaves the workerpool: finishes what is under way, takes the stake back when asked to, removes what the worker made, and says what it kept.
