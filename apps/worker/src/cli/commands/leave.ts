@@ -55,9 +55,7 @@ export async function leave(context: Context, input: Input): Promise<Report> {
     await stop(context, { args: [], options: { drain: true } });
   }
 
-  const account = await withChain(context, facts.journal, ({ hub }) => hub.account(wallet));
-  if (account.locked > 0n && !switchOption(input, "force"))
-    throw new CodedError("WRK-1710", { locked: exactDigits(account.locked, "RLC") });
+  const account = await unlocked(context, input, facts, wallet);
   const withdrawn = switchOption(input, "withdraw") ? account.stake : 0n;
   if (withdrawn > 0n) {
     context.tell(`  taking ${rlc(withdrawn)} back to the wallet...`);
