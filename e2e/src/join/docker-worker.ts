@@ -45,6 +45,8 @@ export async function leftovers(docker: Docker, name: string, wallet: Address): 
 
 /** SIDE EFFECTS: removes the container with its volumes, and its folder on this host. */
 export async function removeWorker(name: string, signal: AbortSignal): Promise<void> {
+  // In order, so that it takes its helper along.
+  await run(["docker", "stop", name], signal);
   await run(["docker", "rm", "-f", "-v", name], signal);
   await rm(`${GUIDE_BASE}/${name}`, { recursive: true, force: true });
 }

@@ -1,4 +1,5 @@
 import type { Scenario, ScenarioSet } from "../scenario.ts";
+import { COMPOSE_CASES } from "./compose-cases.ts";
 import { DOCKER_CASES } from "./docker-cases.ts";
 import { JoinWorld } from "./join-world.ts";
 import { SCRIPT_CASES } from "./script-cases.ts";
@@ -6,7 +7,14 @@ import { SECRET_CASES } from "./secret-cases.ts";
 import { UPDATE_CASES } from "./update-cases.ts";
 import { VM_CASES } from "./vm-cases.ts";
 
-const SCENARIOS: readonly Scenario<JoinWorld>[] = [...DOCKER_CASES, ...SCRIPT_CASES, ...SECRET_CASES, ...UPDATE_CASES, ...VM_CASES];
+const SCENARIOS: readonly Scenario<JoinWorld>[] = [
+  ...DOCKER_CASES,
+  ...COMPOSE_CASES,
+  ...SCRIPT_CASES,
+  ...SECRET_CASES,
+  ...UPDATE_CASES,
+  ...VM_CASES,
+];
 
 /** The guide's three ways to join a workerpool, each on a machine that has nothing. */
 export const joinSet: ScenarioSet<JoinWorld> = {

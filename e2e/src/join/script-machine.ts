@@ -23,6 +23,8 @@ export async function onMachine<T>(
       return await work(machine, network.scheduler.url);
     } finally {
       const ending = AbortSignal.timeout(60_000);
+      // In order, so that it takes its helper along.
+      await run(["docker", "stop", WORKER], ending);
       await run(["docker", "rm", "-f", WORKER, `${WORKER}-before`], ending);
       await run(["docker", "volume", "rm", `${WORKER}-state`], ending);
       await machine.close();
