@@ -180,7 +180,10 @@ export const IDLE_SCENARIOS: readonly Scenario<World>[] = [
       const { code, data } = await operator.json(["why-idle"], signal, { env });
       mustBe("the exit code", code, EXIT.person);
       const [reason] = reasonsOf(data);
-      must(reason?.id === "version-refused" && /requires 9\.9\.9/.test(reason.evidence), `why-idle says ${reasonsOf(data).map(({ id }) => id)}`);
+      must(
+        reason?.id === "version-refused" && /requires 9\.9\.9/.test(reason.evidence),
+        `why-idle says ${reasonsOf(data).map(({ id }) => id)}`,
+      );
       return `start refuses; ${reason.text}: ${reason.evidence}`;
     },
   },
