@@ -69,11 +69,11 @@ const succeeds = (program: string, args: readonly string[], seconds?: number): P
     () => false,
   );
 
-/** Of the last commit, unless SOURCE_DATE_EPOCH says otherwise. @source https://reproducible-builds.org/specs/source-date-epoch/ */
-async function sourceTime(): Promise<number> {
+/** Of the last commit to these paths, unless SOURCE_DATE_EPOCH says otherwise. @source https://reproducible-builds.org/specs/source-date-epoch/ */
+async function sourceTime(...paths: readonly string[]): Promise<number> {
   const given = Number(process.env.SOURCE_DATE_EPOCH);
   if (Number.isSafeInteger(given) && given > 0) return given;
-  return Number(await run("git", ["log", "-1", "--format=%ct"]).catch(() => "0"));
+  return Number(await run("git", ["log", "-1", "--format=%ct", "--", ...paths]).catch(() => "0"));
 }
 
 /** SIDE EFFECTS: writes an archive of a folder that depends on nothing but its content. */
@@ -172,7 +172,7 @@ async function main(): Promise<void> {
   rmSync(context, { recursive: true, force: true });
   mkdirSync(context, { recursive: true });
   cpSync(join(RECIPES, "Dockerfile"), join(context, "Dockerfile"));
-  const base = await baseImage(values.base, values.fresh, epoch);
+  const base = await baseImage(values.base, values.fresh, await sourceTime(RECIPES));
   for (const image of IMAGES) await programLayer(image, context, epoch);
   const images: Awaited<ReturnType<typeof build>>[] = [];
   for (const image of IMAGES) images.push(await build(image, base, values.prefix, context, epoch));

@@ -17,8 +17,8 @@ export type BuiltImages = Readonly<Record<"worker" | "scheduler" | "result-proxy
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** SIDE EFFECTS: what `./run images` does, from the sources as they are. */
-export async function buildImages(signal: AbortSignal): Promise<BuiltImages> {
-  const output = await mustRun([process.execPath, "tools/images.ts", "--json"], signal, { cwd: ROOT });
+export async function buildImages(signal: AbortSignal, words: readonly string[] = []): Promise<BuiltImages> {
+  const output = await mustRun([process.execPath, "tools/images.ts", "--json", ...words], signal, { cwd: ROOT });
   const { images } = builtSchema.parse(JSON.parse(output.split("\n").at(-1) ?? ""));
   const named = (program: string): BuiltImage => {
     const found = images.find(({ name }) => name.includes(`/${program}:`));
