@@ -89,11 +89,11 @@ export async function startEngineWithoutLimits(
   const socket = join(home, "docker.sock");
   const script = [
     "for c in memory pids; do umount /sys/fs/cgroup/$c || exit 1; done",
-    // Two dockerd of one machine share nothing but the kernel.
+    // Two dockerd of one machine share nothing but the kernel; in the same network, `--bridge none` would delete the other one's bridge.
     `exec dockerd --host 'unix://${socket}' --data-root '${home}/data' --exec-root '${home}/exec' --pidfile '${home}/pid' --bridge none --iptables=false --ip-forward=false --ip-masq=false --storage-driver vfs`,
   ].join("\n");
   const stop = await background(
-    ["unshare", "--mount", "bash", "-c", script],
+    ["unshare", "--mount", "--net", "bash", "-c", script],
     {},
     async () => (await new Docker({ socketPath: socket }).ping()).toString() === "OK",
     signal,
