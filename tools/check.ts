@@ -1,4 +1,6 @@
 /** `./run check`: every check runs, every failure is listed; with names only those. */
+import { spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { z } from "zod";
@@ -47,6 +49,18 @@ async function checkRooms(): Promise<Verdict> {
   };
 }
 
+/** The scripts that operators run on their own machines. Not everybody has the program. */
+async function checkShell(): Promise<Verdict> {
+  const scripts = globSync("deploy/**/*.sh", { cwd: ROOT });
+  const { error, status, stdout, stderr } = spawnSync("shellcheck", ["--severity=warning", "-x", ...scripts], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  if (error !== undefined && "code" in error && error.code === "ENOENT")
+    return { ok: true, summary: "NOT CHECKED: shellcheck is not on this machine", details: "" };
+  return { ok: status === 0 && scripts.length > 0, summary: `shellcheck, ${scripts.length} scripts`, details: `${stdout}${stderr}` };
+}
+
 const CHECKS: readonly Check[] = [
   {
     name: "types",
@@ -69,6 +83,10 @@ const CHECKS: readonly Check[] = [
       ),
   },
   { name: "rooms", run: checkRooms },
+  {
+    name: "shell",
+    run: checkShell,
+  },
   {
     name: "dead-code",
     run: async () => byExitCode(await runFile("node_modules/knip/bin/knip.js", ["--no-progress"]), "knip"),
