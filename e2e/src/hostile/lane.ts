@@ -6,10 +6,11 @@ import { promisify } from "node:util";
 import type { TaskOrder } from "@iexec-ts/network";
 import type { TaskId } from "@iexec-ts/poco";
 import { LABELS } from "@iexec-ts/sandbox";
-import { freePort } from "@iexec-ts/service";
+import { freePort, readKeystore } from "@iexec-ts/service";
 import type { Side } from "@iexec-ts/testkit";
 import Docker from "dockerode";
 import { z } from "zod";
+import { SecretWatch } from "../operator/secret-watch.ts";
 import { type Rig, startRig } from "../rig/rig.ts";
 import type { WorkerProcess } from "../rig/worker-process.ts";
 import { SkipScenario } from "../scenario.ts";
@@ -42,6 +43,8 @@ export interface Lane {
   readonly canary: Canary;
   /** Tells a slow worker from a slow host. */
   readonly nothing: DoingNothing;
+  /** Looks for the wallet's password and key where they must not be. */
+  readonly watch: SecretWatch;
   /** A port of this host on which something listens on every address. */
   readonly listeningPort: number;
   buyScript(script: string, order?: Omit<TaskOrder, "args">): Promise<TaskId>;
@@ -102,6 +105,8 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
   );
   const { server, port: listeningPort } = await listenEverywhere();
   const nothing = await serveNothing();
+  const watch = new SecretWatch("/var/run/docker.sock");
+  await watch.start();
   try {
     if (parts === undefined) throw new Error("the rig built no image");
     const port = await freePort();
@@ -119,6 +124,8 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
         ),
       signal,
     );
+    const password = watch.add("the wallet's password", worker.env.IEXEC_WORKER_WALLET_PASSWORD ?? "");
+    watch.add("the wallet's key", (await readKeystore(worker.env.IEXEC_WORKER_WALLET_PATH ?? "", password)).privateKey.reveal());
     const follower = await followContainers(docker, worker.address);
     const lane: Lane = {
       runtime,
@@ -131,6 +138,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
       shortCategory: await rig.chain.createCategory("short", BigInt(PERIOD_S)),
       canary: await plantCanary(join(rig.network.dir, "canary")),
       nothing,
+      watch,
       listeningPort,
       buyScript: (script, order = {}) => rig.buyOne(argsOf(script), { app, ...order }),
       async command(words) {
@@ -147,6 +155,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
       diedAt: (taskId) => follower.ends.get(taskId),
       async close() {
         follower.stop();
+        await watch.stop();
         nothing.close();
         server.closeAllConnections();
         server.close();
@@ -158,6 +167,7 @@ export async function openLane(runtime: Runtime, signal: AbortSignal): Promise<L
     await rig.until("the first task", () => worker.history(first).some(({ status }) => status === "COMPLETED") || undefined, signal);
     return lane;
   } catch (thrown) {
+    await watch.stop();
     server.close();
     nothing.close();
     await rig.close();

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { parseResultLink, type ReplicateStatus, type TaskId } from "@iexec-ts/poco";
 import { LABELS } from "@iexec-ts/sandbox";
 import type { StatusChange } from "@iexec-ts/worker";
@@ -119,6 +121,15 @@ async function nothingLeft({ docker, containers }: Lane, tasks: readonly TaskId[
   });
 }
 
+/** Besides command lines and containers, which are looked at all the time: the page, the log and the journal. */
+async function secretsKept({ watch, worker, pageUrl }: Lane, tasks: readonly TaskId[]): Promise<void> {
+  for (const path of ["/", "/v1/status", "/metrics", ...tasks.map((taskId) => `/v1/tasks/${taskId}`)])
+    watch.check(`the page ${path}`, await fetch(`${pageUrl}${path}`).then((answer) => answer.text()));
+  watch.check("the log", await readFile(worker.logPath));
+  await watch.checkFolder(dirname(worker.journalPath));
+  if (watch.findings.length > 0) throw new Error(`secrets found: ${watch.findings.join("; ")}`);
+}
+
 /** Lowest free space seen until it is stopped. */
 function watchDisk(path: string): { stop(): Promise<number> } {
   let lowest = Number.POSITIVE_INFINITY;
@@ -183,6 +194,7 @@ export async function undergo(lane: Lane, hostile: HostileCase, signal: AbortSig
     if (textOf(next, "result.txt") !== "next\n") throw new Error("the next task was not done");
     if (worker.pid !== before.pid || !worker.running) throw new Error("the worker is another process than before");
 
+    await secretsKept(lane, [...tasks, neighbour]);
     await nothingLeft(lane, [...tasks, neighbour, next.taskId]);
     const fault = await canary.fault();
     if (fault !== undefined) throw new Error(fault);

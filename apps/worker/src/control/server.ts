@@ -28,10 +28,16 @@ export async function serveControl(path: string, actions: Readonly<Record<string
   server.requestTimeout = 0;
   rmSync(path, { force: true });
   await listen(server, path);
+  // Also when the end of the grace period cuts everything else short.
+  const atExit = () => rmSync(path, { force: true });
+  process.once("exit", atExit);
   return {
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        server.close(() => {
+          process.off("exit", atExit);
+          resolve();
+        });
         server.closeAllConnections();
       }),
   };
