@@ -12,6 +12,7 @@ import { PROXY_ERRORS } from "./proxy.ts";
 import { SANDBOX_ERRORS } from "./sandbox.ts";
 import { SCHEDULER_ERRORS } from "./scheduler.ts";
 import { SERVICE_ERRORS } from "./service.ts";
+import { UPDATE_ERRORS } from "./update.ts";
 import { WIRE_ERRORS } from "./wire.ts";
 import { WORKER_ERRORS } from "./worker.ts";
 
@@ -24,6 +25,7 @@ const AREAS: Readonly<Record<string, Readonly<Record<string, ErrorDescriptor>>>>
   WORKER_ERRORS,
   CONTROL_ERRORS,
   OPERATOR_ERRORS,
+  UPDATE_ERRORS,
   PAGE_ERRORS,
   SCHEDULER_ERRORS,
   PROXY_ERRORS,
