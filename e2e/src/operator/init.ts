@@ -54,7 +54,7 @@ export const INIT_SCENARIOS: readonly Scenario<World>[] = [
       shell.type(operator.password);
       await shell.shows(COPY_QUESTION, signal);
       shell.type(operator.walletPath);
-      await shell.shows(/WRK-1701/, signal);
+      await shell.shows(/WRK-2015/, signal);
       const copy = join(operator.home, "usb-stick.json");
       await copyFile(operator.walletPath, copy);
       await shell.shows(COPY_QUESTION, signal);

@@ -125,7 +125,7 @@ describe("without a network", () => {
       const shown = await run(["wallet", "show", "--wallet-path", path, "--json"], env());
       expect(shown.json()).toMatchObject({ ok: true, address: imported.json().address, mode: "0600" });
       expect((await run(["wallet", "check-backup", path, ...flags, "--json"], env())).json()).toMatchObject({
-        error: { code: "WRK-1701" },
+        error: { code: "WRK-2015" },
       });
       const copy = join(folder, "copy.json");
       await copyFile(path, copy);

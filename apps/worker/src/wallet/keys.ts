@@ -104,12 +104,12 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
-/** Opens a copy of the wallet and compares. Errors: WRK-1701, SVC-1302 and the like when the copy is of no use. SIDE EFFECTS: may ask for the password. */
+/** Opens a copy of the wallet and compares. Errors: WRK-2015, SVC-1302 and the like when the copy is of no use. SIDE EFFECTS: may ask for the password. */
 export async function verifyBackup(
   context: Context,
   copy: string,
 ): Promise<{ readonly address: string; readonly wallet: string | undefined; readonly matches: boolean }> {
-  if (await isSameFile(copy, context.settings.walletPath)) throw new CodedError("WRK-1701", { path: copy });
+  if (await isSameFile(copy, context.settings.walletPath)) throw new CodedError("WRK-2015", { path: copy });
   const password = await knownPassword(context);
   context.tell("Opening the copy...");
   const { address } = await readKeystore(copy, password.reveal());

@@ -139,7 +139,7 @@ async function backUp(context: Context): Promise<Step> {
     } catch (thrown) {
       context.signal.throwIfAborted();
       const error = CodedError.from(thrown);
-      if (!error.code.startsWith("SVC-13") && error.code !== "WRK-1701") throw error;
+      if (!error.code.startsWith("SVC-13") && error.code !== "WRK-2015") throw error;
       context.tell(`${error.code}: ${error.message}`);
     }
   }
