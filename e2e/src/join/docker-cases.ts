@@ -48,7 +48,9 @@ export const DOCKER_CASES: readonly Scenario<JoinWorld>[] = [
           const health = "wget -q -O /dev/null http://127.0.0.1:13100/actuator/health";
           await docker(["exec", line.name, "sh", "-c", health], signal);
           const status = await docker(["exec", line.name, "iexec-worker", "status"], signal);
-          must(status.includes("RUNNING") || status.includes("idle") || status.length > 0, "no status");
+          must(status.includes("RUNNING") && status.includes("COMPLETED"), `the status is ${status.slice(0, 300)}`);
+          const doctor = await run(["docker", "exec", line.name, "iexec-worker", "doctor"], signal);
+          must(doctor.code === EXIT.ok, `doctor ended with ${doctor.code}: ${doctor.output.slice(-600)}`);
           const isolated = (await logsOf(line.name, signal)).includes("isolation proved");
           const stop = await run(["docker", "stop", line.name], signal);
           const exit = await docker(["inspect", "-f", "{{.State.ExitCode}}", line.name], signal);
