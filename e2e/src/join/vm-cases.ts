@@ -107,6 +107,27 @@ async function desktopIsShown(machine: VirtualMachine): Promise<true | undefined
   return whole > 0.6 && ICONS.every((icon) => shareOf(screen, WALLPAPER, icon) < 0.95) ? true : undefined;
 }
 
+const CLICK_PATIENCE_MS = 30_000;
+const BLACK = 0;
+
+/** Double clicks as a person does, who does it again when nothing happens. */
+async function clickUntil(
+  happened: () => Promise<true | undefined>,
+  { machine, icon, rig }: { readonly machine: VirtualMachine; readonly icon: Area; readonly rig: ReachableNetwork["rig"] },
+  signal: AbortSignal,
+): Promise<void> {
+  for (let done: true | undefined; done === undefined; signal.throwIfAborted()) {
+    await machine.doubleClick(middleOf(icon));
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(CLICK_PATIENCE_MS)]);
+    done = await rig.until("the click", happened, patience, 200).catch(() => undefined);
+  }
+}
+
+/** It opens in the middle; what is typed before it is there goes to the desktop. */
+async function terminalIsShown(machine: VirtualMachine): Promise<true | undefined> {
+  return shareOf(await machine.screen(), BLACK, { x: 400, y: 250, width: 480, height: 300 }) > 0.8 ? true : undefined;
+}
+
 /** What `launch-worker` waits for, as the kernel sees it: a line, a line that is not shown, or single keys for the worker's own questions. */
 const asksForLine = (program: string): string => `grep -q n_tty_read "/proc/$(pgrep -n -x ${program})/stack" 2>/dev/null`;
 const terminal = (setting: string): string =>
@@ -186,7 +207,7 @@ async function joinByMachine(dir: string, disk: string, network: ReachableNetwor
     await guest.run(`printf %s '${wallet}' | install -o iexec -g iexec -m 600 /dev/stdin ${path}`, signal);
 
     const clickedAt = performance.now();
-    await machine.doubleClick(middleOf(LAUNCH));
+    await clickUntil(() => terminalIsShown(machine), { machine, icon: LAUNCH, rig: network.rig }, signal);
     await guest.until(asksForLine("choose-keyboard"), signal);
     await machine.type("\n");
     await guest.until(ASKS_UNSEEN, signal);
@@ -216,9 +237,9 @@ async function joinByMachine(dir: string, disk: string, network: ReachableNetwor
       signal,
     );
     await lookForSecrets(password, guest, signal);
-    guest.close();
     const stoppedAt = performance.now();
-    await machine.doubleClick(middleOf(STOP));
+    const isStopping = async () => ((await guest.run("pgrep -x stop-worker || true", signal)) === "" ? undefined : true);
+    await Promise.race([machine.switchedOff, clickUntil(isStopping, { machine, icon: STOP, rig: network.rig }, signal)]);
     const reason = await machine.switchedOff;
     mustBe("the reason of the end", reason, "guest-shutdown");
     const off = Math.round((performance.now() - stoppedAt) / 100) / 10;
