@@ -113,7 +113,10 @@ export const GRAFANA_CASES: readonly Scenario<PageLab>[] = [
   },
   {
     id: "metrics-shapes",
-    async run(lab) {
+    async run(lab, signal) {
+      // The counters begin with the process, and this one may just have been restarted.
+      const taskId = await lab.rig.buyOne("TEXT=counted");
+      await lab.rig.untilStatus(taskId, "COMPLETED", signal);
       const aggregated = z
         .object({ durationSamplesCount: z.number(), minDuration: z.any(), maxDuration: z.any(), averageDuration: z.any() })
         .strict();
