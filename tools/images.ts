@@ -63,6 +63,14 @@ async function run(program: string, args: readonly string[], options: { readonly
   return out.trim();
 }
 
+/** SIDE EFFECTS: makes an image under a name; the one that had the name goes, unless something uses it. */
+async function replacing(name: string, make: () => Promise<unknown>): Promise<void> {
+  const idOf = () => run("docker", ["image", "inspect", "-f", "{{.Id}}", name]).catch(() => undefined);
+  const before = await idOf();
+  await make();
+  if (before !== undefined && before !== (await idOf())) await succeeds("docker", ["rmi", before]);
+}
+
 const succeeds = (program: string, args: readonly string[], seconds?: number): Promise<boolean> =>
   run(program, args, seconds === undefined ? {} : { seconds }).then(
     () => true,
@@ -113,7 +121,7 @@ async function baseImage(wanted: string | undefined, fresh: boolean, epoch: numb
   rmSync(folder, { recursive: true, force: true });
   await run("sh", [join(RECIPES, "root-fs.sh"), folder, NODE]);
   await archive(folder, join(WORK, "base.tar"), epoch);
-  await run("docker", ["import", join(WORK, "base.tar"), name]);
+  await replacing(name, () => run("docker", ["import", join(WORK, "base.tar"), name]));
   rmSync(folder, { recursive: true, force: true });
   return name;
 }
@@ -147,7 +155,8 @@ async function build(image: Image, base: string, prefix: string, context: string
     CREATED: new Date(epoch * 1_000).toISOString(),
   };
   const args = Object.entries(values).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]);
-  await run("docker", ["build", "-f", join(context, "Dockerfile"), "--target", image.target, ...args, "-t", name, context]);
+  const words = ["build", "-f", join(context, "Dockerfile"), "--target", image.target, ...args, "-t", name, context];
+  await replacing(name, () => run("docker", words));
   const [id = "", bytes = "0", layers = "[]"] = (
     await run("docker", ["image", "inspect", "-f", "{{.Id}} {{.Size}} {{json .RootFS.Layers}}", name])
   ).split(" ");

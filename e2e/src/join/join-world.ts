@@ -75,6 +75,10 @@ export class JoinWorld {
 
   async close(): Promise<void> {
     for (let end = this.#closers.pop(); end !== undefined; end = this.#closers.pop()) await end();
-    if (this.#offered) await run(["docker", "rmi", "-f", JOIN_IMAGE], AbortSignal.timeout(60_000));
+    if (!this.#offered) return;
+    const ending = AbortSignal.timeout(60_000);
+    await run(["docker", "rmi", "-f", JOIN_IMAGE], ending);
+    // What was published on the way and has no name any more.
+    await run(["docker", "image", "prune", "-f", "--filter", "label=org.opencontainers.image.title=iexec-worker"], ending);
   }
 }

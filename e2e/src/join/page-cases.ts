@@ -5,6 +5,7 @@ import { openBrowser, Visit } from "../page/browser.ts";
 import type { Scenario } from "../scenario.ts";
 import { type BuiltImages, buildImages } from "./images.ts";
 import type { JoinWorld } from "./join-world.ts";
+import { run } from "./shell.ts";
 
 const LIMIT_MS = 240_000;
 /** Where pictures go: docs/run when they are to be renewed. */
@@ -44,8 +45,11 @@ export const PAGE_CASES: readonly Scenario<JoinWorld>[] = [
     id: "images-again",
     timeoutMs: LIMIT_MS,
     async run(_, signal) {
-      const first = await buildImages(signal, ["--fresh"]);
-      const second = await buildImages(signal, ["--fresh"]);
+      // Under names of their own: the other scenarios go on with theirs.
+      const words = ["--fresh", "--prefix", "iexec-e2e"];
+      const first = await buildImages(signal, words);
+      const second = await buildImages(signal, words);
+      for (const { name } of Object.values(second)) await run(["docker", "rmi", name], signal);
       const layers = ({ worker, scheduler, "result-proxy": proxy }: BuiltImages) =>
         [worker, scheduler, proxy].flatMap((image) => image.layers).join("\n");
       must(layers(first) === layers(second), "the same sources gave other layers");
