@@ -173,7 +173,8 @@ export const LIVE_CASES: readonly Scenario<PageLab>[] = [
   {
     id: "restart",
     timeoutMs: 180_000,
-    async run(lab) {
+    async run(lab, signal) {
+      await lab.rig.untilStatus(await lab.rig.buyOne("TEXT=restart"), "COMPLETED", signal);
       const visit = await (await lab.visit()).live();
       await visit.page.evaluate("window.sameDocument = true");
       await lab.worker.stop();
