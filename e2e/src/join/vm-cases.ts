@@ -229,10 +229,10 @@ async function joinByMachine(dir: string, disk: string, network: ReachableNetwor
     const seen = await guest.run(
       [
         "docker info --format 'engine {{.ServerVersion}}, cgroup v{{.CgroupVersion}}'",
-        'grep -o \'"runtime": *"[a-z-]*"\' /var/lib/iexec-worker/tasks/isolation.json',
-        "df --output=size -BG / | tail -n 1",
+        'grep -o \'"runtime": *"[a-z-]*"\' /var/lib/iexec-worker/tasks/isolation.json | tr -d \'"\'',
+        "df --output=size -BG / | tail -n 1 | sed 's/ */disk /'",
         'free -m | awk \'/^Mem/ { print $3 " of " $2 " MiB used" }\'',
-        "ss -lntuH | awk '{ print $5 }' | grep -v -e '^127' -e '^.::1.' | paste -sd' '",
+        "echo open to outside: $(ss -lntuH | awk '{ print $5 }' | grep -v -e '^127' -e '^.::1.' | tr '\\n' ' ')",
       ].join("\r"),
       signal,
     );
