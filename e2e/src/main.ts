@@ -79,5 +79,7 @@ if (name === undefined) {
     };
     if (values.json) process.stdout.write(`${JSON.stringify(all)}\n`);
     process.exitCode = all.passed > 0 && all.passed + all.skipped === all.total ? 0 : 1;
+    // What a scenario that was cut off left open does not keep the run alive.
+    if (stop.signal.aborted) process.stdout.write("", () => process.exit());
   }
 }
