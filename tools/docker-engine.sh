@@ -29,6 +29,9 @@ is_debian_like() { [ -f /etc/debian_version ] && command -v apt-get >/dev/null; 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 has_systemd() { [ -d /run/systemd/system ]; }
 
+# A package that was removed but not purged is still known, and not there.
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
 apt_install() {
   say "installing $*"
   {
@@ -41,8 +44,8 @@ apt_install() {
 engine_helpers() {
   is_debian_like || return 0
   local missing=()
-  dpkg -s busybox-static >/dev/null 2>&1 || missing+=(busybox-static)
-  dpkg -s docker-registry >/dev/null 2>&1 || missing+=(docker-registry)
+  is_installed busybox-static || missing+=(busybox-static)
+  is_installed docker-registry || missing+=(docker-registry)
   command -v htpasswd >/dev/null || missing+=(apache2-utils)
   [ ${#missing[@]} -gt 0 ] || return 0
   if is_root; then apt_install "${missing[@]}"; else say "some tests need: sudo apt-get install ${missing[*]}"; fi
