@@ -362,6 +362,9 @@ export const STOPPING_SCENARIOS: readonly Scenario<Ground>[] = [
         const ms = await told(worker, "twice");
         if (ms > SLACK_MS) throw new Error(`it took ${Math.round(ms)} ms to end after the second signal`);
         proxy.heal();
+        // What it does again must not reach the scheduler before the scheduler knows that it was away.
+        proxy.faults.only = (_, path) => path.includes("interrupted");
+        proxy.faults.delayMs = 2_000;
         worker.start();
         await rig.until("the end of the task", () => (statuses(worker, taskId).includes("COMPLETED") ? true : undefined), signal);
         return `ended ${Math.round(ms)} ms after the second signal; started again: COMPLETED`;

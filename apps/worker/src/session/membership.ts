@@ -59,7 +59,6 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
       smsUrl: undefined,
       authorization: undefined,
     });
-  const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock: deps.clock, log });
   const unhook = [
     link.onNotification((notification) => engine.notify(notification)),
     engine.onClosed((replicate) => link.unsubscribe(replicate.taskId)),
@@ -87,6 +86,8 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
   };
   for (const { taskId } of journal.unfinished()) link.subscribe(taskId);
   await catchUp();
+  // Not before: until it was asked what was missed, the scheduler takes what a restarted worker does again for out of place, and aborts it.
+  const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock: deps.clock, log });
   unhook.push(link.onCatchUp(() => void catchUp()));
 
   const leaving = new AbortController();
