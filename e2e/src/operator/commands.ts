@@ -145,6 +145,8 @@ export const COMMAND_SCENARIOS: readonly Scenario<World>[] = [
       shell.press("\u0015iexec-worker wallet \t");
       await shell.shows(VERBS, signal);
       shell.press("\u0003");
+      // An interrupt throws away what was typed behind it.
+      await shell.shows(/READY> /, signal);
       shell.type("exit");
       await shell.end(signal);
       return "the same in a real zsh";
