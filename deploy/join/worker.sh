@@ -105,9 +105,10 @@ agree() {
 
 # Reads a line unseen into the variable named.
 ask_unseen() {
-  printf '%s ' "$2" >&2
   echo_off=1
+  # Before the question: whoever answers at once is not shown either.
   stty -echo
+  printf '%s ' "$2" >&2
   IFS= read -r "$1" || true
   stty echo
   echo_off=''

@@ -11,10 +11,11 @@ ask() {
 
 # The same, without showing what is typed.
 ask_unseen() {
-  printf '%s ' "$1"
   trap 'stty echo' EXIT
   trap 'exit 130' INT TERM HUP
+  # Before the question: whoever answers at once is not shown either.
   stty -echo
+  printf '%s ' "$1"
   IFS= read -r answer
   stty echo
   trap - EXIT INT TERM HUP
