@@ -1,6 +1,9 @@
 import type { DatabaseSync } from "node:sqlite";
-import { addressSchema } from "@iexec-ts/poco";
+import { addressSchema, lowerHex } from "@iexec-ts/poco";
+import { CodedError } from "@iexec-ts/service";
+import type { SchedulerConnection } from "@iexec-ts/wire";
 import { z } from "zod";
+import { schedulerUrl, type WorkerSettings } from "./config.ts";
 
 /** What a worker must know of its network to get its stake back without its scheduler. */
 export interface KnownNetwork {
@@ -30,4 +33,21 @@ export function rememberNetwork(db: DatabaseSync, network: KnownNetwork): void {
   db.prepare("INSERT INTO memory (name, value) VALUES ('network', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value").run(
     JSON.stringify(network),
   );
+}
+
+/** The network a scheduler names, after the operator's own word. Errors: WRK-1004, WRK-1007. */
+export function networkNamedBy({ configuration, chain }: SchedulerConnection, settings: WorkerSettings): KnownNetwork {
+  const named = lowerHex(configuration.workerPoolAddress);
+  const expected = settings.poolAddress;
+  if (expected !== undefined && lowerHex(expected) !== named)
+    throw new CodedError("WRK-1004", { url: schedulerUrl(settings), named, expected });
+  const nodes = settings.nodes ?? (chain === undefined ? [] : [chain.chainNodeUrl]);
+  if (chain === undefined || nodes.length === 0) throw new CodedError("WRK-1007");
+  return {
+    workerpool: named,
+    chainId: chain.chainId,
+    hub: lowerHex(chain.iexecHubContractAddress),
+    nodes,
+    resultProxy: configuration.resultRepositoryURL.replace(/\/+$/, ""),
+  };
 }

@@ -32,7 +32,7 @@ import { IsolationGuard } from "./isolation.ts";
 import { keptMib } from "./manners/disk.ts";
 import { type HostFacts, linuxHost } from "./manners/host-facts.ts";
 import { watchManners } from "./manners/manners.ts";
-import { type KnownNetwork, recallNetwork, rememberNetwork } from "./network-memory.ts";
+import { networkNamedBy, recallNetwork, rememberNetwork } from "./network-memory.ts";
 import { ReplicateEngine } from "./replicate/engine.ts";
 import { Journal } from "./replicate/journal.ts";
 import type { Checkpoint, Ports } from "./replicate/ports.ts";
@@ -202,7 +202,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     closers.push(() => isolation.close());
 
     const known = recallNetwork(journal.db);
-    const network = known ?? networkOf(await connecting);
+    const network = known ?? networkNamedBy(await connecting, settings);
     const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
     closers.push(() => chain.close());
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
@@ -273,7 +273,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       link = await connecting;
       if (stop.signal.aborted) await link.close();
       stop.signal.throwIfAborted();
-      const named = networkOf(link);
+      const named = networkNamedBy(link, settings);
       rememberNetwork(journal.db, named);
       closers.push(leavePool);
       membership = await joinPool({
@@ -377,23 +377,6 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         await clock.sleep(waits.nextMs(), starting);
       }
     }
-  }
-
-  /** The network a scheduler names, after the operator's own word. Errors: WRK-1004, WRK-1007. */
-  function networkOf({ configuration, chain }: SchedulerConnection): KnownNetwork {
-    const named = lowerHex(configuration.workerPoolAddress);
-    const expected = settings.poolAddress;
-    if (expected !== undefined && lowerHex(expected) !== named)
-      throw new CodedError("WRK-1004", { url: schedulerUrl(settings), named, expected });
-    const nodes = settings.nodes ?? (chain === undefined ? [] : [chain.chainNodeUrl]);
-    if (chain === undefined || nodes.length === 0) throw new CodedError("WRK-1007");
-    return {
-      workerpool: named,
-      chainId: chain.chainId,
-      hub: lowerHex(chain.iexecHubContractAddress),
-      nodes,
-      resultProxy: configuration.resultRepositoryURL.replace(/\/+$/, ""),
-    };
   }
 }
 

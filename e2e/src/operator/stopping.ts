@@ -1,16 +1,17 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { TaskOrder } from "@iexec-ts/network";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
-import { type HttpFaultProxy, startHttpFaultProxy } from "@iexec-ts/testkit";
+import { startHttpFaultProxy } from "@iexec-ts/testkit";
 import Docker from "dockerode";
 import { z } from "zod";
 import type { Rig } from "../rig/rig.ts";
 import type { WorkerProcess } from "../rig/worker-process.ts";
 import type { Scenario } from "../scenario.ts";
+import { rememberProxy, remembers } from "./remembered-proxy.ts";
+import { slowFile } from "./slow-file.ts";
 
 /** What these scenarios need of the set they are part of. */
 interface Ground {
@@ -143,28 +144,6 @@ async function stopIn(rig: Rig, signal: AbortSignal, moment: Moment): Promise<st
   }
 }
 
-/** A file server that answers only when it is told to. */
-async function slowFile(): Promise<{ readonly url: string; release(): void; close(): Promise<void> }> {
-  const gate = Promise.withResolvers<void>();
-  const server = createServer((_, response) => {
-    response.writeHead(200, { "content-type": "text/plain", "content-length": "4" });
-    response.write("sl");
-    void gate.promise.then(() => response.end("ow"));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return {
-    url: `http://127.0.0.1:${address.port}/slow.txt`,
-    release: () => gate.resolve(),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
-
 const automine = (rig: Rig, on: boolean): Promise<void> => rpc(rig, "evm_setAutomine", on);
 
 const MOMENTS: Readonly<Record<string, Moment>> = {
@@ -256,34 +235,6 @@ const MOMENTS: Readonly<Record<string, Moment>> = {
     },
   },
 };
-
-const network = z.looseObject({ resultProxy: z.string() });
-
-function remembers(worker: WorkerProcess): boolean {
-  const db = new DatabaseSync(worker.journalPath, { readOnly: true, timeout: 5_000 });
-  try {
-    return db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'memory'").get() !== undefined && networkRow(db) !== undefined;
-  } finally {
-    db.close();
-  }
-}
-
-const networkRow = (db: DatabaseSync): string | undefined => {
-  const row = db.prepare("SELECT value FROM memory WHERE name = 'network'").get();
-  return row === undefined ? undefined : String(row.value);
-};
-
-function rememberProxy(worker: WorkerProcess, { url }: Pick<HttpFaultProxy, "url">): void {
-  const db = new DatabaseSync(worker.journalPath, { timeout: 5_000 });
-  try {
-    const known = network.parse(JSON.parse(networkRow(db) ?? "{}"));
-    db.prepare("UPDATE memory SET value = ? WHERE name = 'network'").run(
-      JSON.stringify({ ...known, resultProxy: url.replace(/\/+$/, "") }),
-    );
-  } finally {
-    db.close();
-  }
-}
 
 /** One command of `iexec-worker` with this worker's own settings. */
 export function command(
