@@ -127,4 +127,22 @@ export const SERVICE_ERRORS = {
     fix: "Check that the folder exists on a local disk and that this user may write to it.",
     retry: "environment",
   },
+  "SVC-1501": {
+    message: "{loop} stood still for {seconds} s and was started again",
+    cause: "Something it waited for never came: a neighbour that accepts a call and does not answer, or a fault of this program.",
+    fix: "Nothing is lost, and it goes on by itself. If it happens again, report it with the support bundle.",
+    retry: "bug",
+  },
+  "SVC-1502": {
+    message: "{loop} ended by itself and was started again: {reason}",
+    cause: "An error that this program did not foresee ended a loop that should not end.",
+    fix: "Nothing is lost, and it goes on by itself. If it happens again, report it with the support bundle.",
+    retry: "bug",
+  },
+  "SVC-1503": {
+    message: "{loop} was given up because it stood still",
+    cause: "It missed its beat, and another run of it has taken over.",
+    fix: "Nothing to do: the other run goes on from what is on disk.",
+    retry: "retry",
+  },
 } as const satisfies Record<string, ErrorDescriptor>;
