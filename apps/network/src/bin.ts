@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   CodedError,
@@ -11,6 +11,7 @@ import {
   type Logger,
   loadConfig,
   renderHelp,
+  replaceFile,
 } from "@iexec-ts/service";
 import { type NetworkSettings, networkConfig } from "./config.ts";
 import { runDemo } from "./demo.ts";
@@ -29,7 +30,7 @@ async function writeSdkFiles(network: Network, folder: string): Promise<string> 
     hub: chain.hub,
     ipfsGateway: network.gatewayUrl,
   };
-  await writeFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`);
+  await replaceFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`, { mode: 0o644 });
   return path;
 }
 

@@ -2,9 +2,9 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Hub } from "@iexec-ts/chain";
-import { type IpfsStore, type OutputLimits, readResultZip, writeDurably } from "@iexec-ts/payload";
+import { type IpfsStore, type OutputLimits, readResultZip } from "@iexec-ts/payload";
 import type { Address, Bytes32, Hex, TaskId } from "@iexec-ts/poco";
-import { type Clock, CodedError, type Random } from "@iexec-ts/service";
+import { type Clock, CodedError, type Random, writeDurably } from "@iexec-ts/service";
 import { checkDigest, checkEnclave, checkUploader, type Upload } from "./checks.ts";
 import type { ResultsStore, StoredResult } from "./results-store.ts";
 

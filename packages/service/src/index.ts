@@ -35,6 +35,17 @@ export {
   type ValueOf,
   type Values,
 } from "./config/setting.ts";
+export {
+  appendTo,
+  placeFolder,
+  replaceFile,
+  replaceFileSync,
+  replaceLink,
+  sweepDrafts,
+  syncDirectory,
+  writeAll,
+  writeDurably,
+} from "./durable-file.ts";
 export { CATALOGUE, type ErrorCode } from "./errors/catalogue.ts";
 export { CodedError, type ErrorArguments, hasCode } from "./errors/coded-error.ts";
 export type { ErrorDescriptor, RetryClass } from "./errors/descriptor.ts";

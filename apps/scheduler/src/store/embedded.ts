@@ -1,10 +1,10 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Clock, CodedError, freePort } from "@iexec-ts/service";
+import { type Clock, CodedError, freePort, replaceFile } from "@iexec-ts/service";
 import pg from "pg";
 import { z } from "zod";
 
@@ -129,7 +129,7 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   if (fresh) {
     await rm(data, { recursive: true, force: true });
     await mkdir(data, { mode: 0o700 });
-    await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600 });
+    await replaceFile(passwordFile, randomBytes(24).toString("hex"));
     if ("uid" in user) await Promise.all([data, passwordFile].map((path) => chown(path, user.uid ?? 0, user.gid ?? 0)));
     const flags = [
       `--pgdata=${data}`,
