@@ -10,6 +10,7 @@ import { pageSet } from "./page/page-set.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
 import { replaySet } from "./statuses/replay-set.ts";
 import { statusesSet } from "./statuses/statuses-set.ts";
+import { stopSet } from "./stop/stop-set.ts";
 import { wrongSet } from "./wrong/wrong-set.ts";
 
 /** Runs a set without knowing what its scenarios share. */
@@ -38,6 +39,7 @@ const SETS: readonly RunnableSet[] = [
   runnable(hostileSet),
   runnable(operatorSet),
   runnable(joinSet),
+  runnable(stopSet),
 ];
 
 const { values, positionals } = parseArgs({

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Address, TaskId } from "@iexec-ts/poco";
+import { spawnOwned } from "@iexec-ts/testkit";
 import { type JournalView, readJournal, type StatusChange } from "@iexec-ts/worker";
 
 const BIN = fileURLToPath(import.meta.resolve("@iexec-ts/worker")).replace(/index\.ts$/, "bin.ts");
@@ -49,13 +50,14 @@ export class WorkerProcess {
    * @param extra - more environment, for example IEXEC_TEST_CRASH_AT
    */
   start(extra: Readonly<Record<string, string>> = {}): this {
-    const child = spawn(process.execPath, [this.program, "start"], {
+    const child = spawnOwned(process.execPath, [this.program, "start"], {
       env: { PATH: process.env.PATH ?? "", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "", ...this.env, ...extra },
       stdio: ["ignore", "pipe", "pipe"],
+      graceMs: STOP_LIMIT_MS,
     });
     const log = createWriteStream(this.logPath, { flags: "a" });
-    child.stdout.pipe(log, { end: false });
-    child.stderr.pipe(log, { end: false });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
     this.#child = child;
     this.#exited = new Promise((resolve) =>
       child.once("exit", (code) => {
