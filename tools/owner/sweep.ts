@@ -11,6 +11,7 @@ const WALLET_FILE = /^(0x[0-9a-f]{40})\.(?:lock|sqlite)$/;
 
 interface Found {
   readonly pid: number;
+  readonly parent: number;
   readonly line: string;
 }
 
@@ -45,7 +46,8 @@ export function processesOf(folder: string): readonly Found[] {
     // Nothing but a zombie has no words; it waits for its parent only.
     if (line === "") return [];
     const names = [line, textOf(`/proc/${pid}/environ`), folderOf(pid)].some((text) => text.includes(folder));
-    return names ? [{ pid: Number(pid), line: line.replaceAll("\0", " ").trim().slice(0, 160) }] : [];
+    const parent = Number(/^PPid:\s*(\d+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
+    return names ? [{ pid: Number(pid), parent, line: line.replaceAll("\0", " ").trim().slice(0, 160) }] : [];
   });
 }
 
@@ -71,7 +73,12 @@ async function untilNone(folder: string, limitMs: number): Promise<readonly Foun
 async function endProcesses(folder: string, now: boolean): Promise<readonly string[]> {
   const found = processesOf(folder);
   if (found.length > 0 && !now) {
-    send(found, "SIGTERM");
+    // Each ends its own children in its own order: a network whose database went first cannot end well.
+    const pids = new Set(found.map(({ pid }) => pid));
+    send(
+      found.filter(({ parent }) => !pids.has(parent)),
+      "SIGTERM",
+    );
     await untilNone(folder, GRACE_MS);
   }
   // What was started while we looked goes with the next look.

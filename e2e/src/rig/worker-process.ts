@@ -11,6 +11,9 @@ const STOP_LIMIT_MS = 20_000;
 
 /** A worker in its own process, as an operator runs it: it can be killed at any instant and started again on the same folders. */
 export class WorkerProcess {
+  /** Every worker that was ever started by this process. */
+  static readonly started: Set<WorkerProcess> = new Set();
+
   readonly address: Address;
   readonly env: Readonly<Record<string, string>>;
   readonly logPath: string;
@@ -40,6 +43,12 @@ export class WorkerProcess {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** How it ended when it did so with an error and not by a signal; undefined while it runs, and for an orderly end. */
+  get endedAs(): string | undefined {
+    const code = this.#child?.exitCode ?? 0;
+    return code === 0 ? undefined : `its process ended with ${code}, see ${this.logPath}`;
+  }
+
   /** Exit code of the last run; null when a signal ended it. */
   get exited(): Promise<number | null> {
     return this.#exited;
@@ -59,6 +68,7 @@ export class WorkerProcess {
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     this.#child = child;
+    WorkerProcess.started.add(this);
     this.#exited = new Promise((resolve) =>
       child.once("exit", (code) => {
         log.end();

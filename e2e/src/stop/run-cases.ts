@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Command, withCommand } from "../demo/command.ts";
+import { type Command, ROOT, withCommand } from "../demo/command.ts";
 import type { Scenario } from "../scenario.ts";
 import { belongings, walletsBelow } from "./belongings.ts";
 import type { Draw } from "./draw.ts";
@@ -55,7 +55,7 @@ async function stopAt(run: StoppedRun, how: { readonly name: Signal; readonly to
   const afterMs = draw.below(run.withinMs);
   return withCommand(
     () => ["bash", "./run", ...run.words],
-    {},
+    { cwd: process.env.JUDGE_CWD ?? ROOT },
     async (command) => {
       const wallets = watchWallets(command);
       try {
