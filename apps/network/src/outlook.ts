@@ -8,7 +8,7 @@ export type Wish =
 export interface OutlookReplicate {
   readonly wallet: string;
   readonly status: ReplicateStatus;
-  readonly cause: string | null | undefined;
+  readonly cause?: string | null | undefined;
 }
 
 export interface OutlookTask {
