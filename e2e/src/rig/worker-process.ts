@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createWriteStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Address, TaskId } from "@iexec-ts/poco";
+import { spawnOwned } from "@iexec-ts/testkit";
 import { type JournalView, readJournal, type StatusChange } from "@iexec-ts/worker";
 
 const BIN = fileURLToPath(import.meta.resolve("@iexec-ts/worker")).replace(/index\.ts$/, "bin.ts");
@@ -10,6 +11,9 @@ const STOP_LIMIT_MS = 20_000;
 
 /** A worker in its own process, as an operator runs it: it can be killed at any instant and started again on the same folders. */
 export class WorkerProcess {
+  /** Every worker that was ever started by this process. */
+  static readonly started: Set<WorkerProcess> = new Set();
+
   readonly address: Address;
   readonly env: Readonly<Record<string, string>>;
   readonly logPath: string;
@@ -39,6 +43,12 @@ export class WorkerProcess {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  /** How it ended when it did so with an error and not by a signal; undefined while it runs, and for an orderly end. */
+  get endedAs(): string | undefined {
+    const code = this.#child?.exitCode ?? 0;
+    return code === 0 ? undefined : `its process ended with ${code}, see ${this.logPath}`;
+  }
+
   /** Exit code of the last run; null when a signal ended it. */
   get exited(): Promise<number | null> {
     return this.#exited;
@@ -49,14 +59,16 @@ export class WorkerProcess {
    * @param extra - more environment, for example IEXEC_TEST_CRASH_AT
    */
   start(extra: Readonly<Record<string, string>> = {}): this {
-    const child = spawn(process.execPath, [this.program, "start"], {
+    const child = spawnOwned(process.execPath, [this.program, "start"], {
       env: { PATH: process.env.PATH ?? "", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "", ...this.env, ...extra },
       stdio: ["ignore", "pipe", "pipe"],
+      graceMs: STOP_LIMIT_MS,
     });
     const log = createWriteStream(this.logPath, { flags: "a" });
-    child.stdout.pipe(log, { end: false });
-    child.stderr.pipe(log, { end: false });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
     this.#child = child;
+    WorkerProcess.started.add(this);
     this.#exited = new Promise((resolve) =>
       child.once("exit", (code) => {
         log.end();
