@@ -23,7 +23,7 @@ test("what can be completed is completed on chain, or open", () => {
 });
 
 test("a failing app's task ends when each of its replicates has said so", () => {
-  const failed = ["CREATED", "RUNNING", "COMPUTING", "COMPUTE_FAILED", "ABORTED"] as const;
+  const failed = ["CREATED", "RUNNING", "COMPUTING", "COMPUTE_FAILED", "FAILED"] as const;
   expect(verdictOf({ kind: "exit" }, untouched, pool(failed, failed))).toBe("failed-as-expected");
   expect(verdictOf({ kind: "exit" }, untouched, pool(failed, ["CREATED", "WORKER_LOST"]))).toBe("failed-as-expected");
   expect(verdictOf({ kind: "exit" }, { status: "FAILED", contributors: 0 }, undefined)).toBe("failed-as-expected");

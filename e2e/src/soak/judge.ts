@@ -26,7 +26,7 @@ export interface Judgement {
 
 const AT_ONCE = 8;
 const LOOK_MS = 1_000;
-const AFTER_FAILURE: ReadonlySet<string> = new Set(["COMPUTE_FAILED", "ABORTED", "FAILED", "WORKER_LOST"]);
+const AFTER_FAILURE: ReadonlySet<string> = new Set(["COMPUTE_FAILED", "FAILED", "WORKER_LOST"]);
 
 /**
  * How a task ended, by the chain. An app that fails contributes nothing: on chain its task stays as it was initialized until the final

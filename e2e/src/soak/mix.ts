@@ -16,7 +16,7 @@ const lots = (kind: Kind, count: number, volume: number): readonly Lot[] => Arra
 const ROUND: readonly Lot[] = [
   ...lots("plain", 7, 3),
   ...lots("trust-5", 3, 1),
-  ...lots("callback", 1, 2),
+  ...lots("callback", 1, 3),
   ...lots("no-image", 1, 1),
   ...lots("no-input", 1, 1),
   ...lots("exit", 1, 1),

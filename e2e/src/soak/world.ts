@@ -122,7 +122,7 @@ export async function openWorld(options: { readonly workers: number; readonly tm
         case "large":
           return [`MIB=${LARGE_MIB}`, bag];
         case "exit":
-          return ["EXIT=3", bag];
+          return ["EXIT=3 NORESULT=1", bag];
         case "no-image":
           return ["TEXT=never", { ...bag, app: absent }];
         case "no-input":
