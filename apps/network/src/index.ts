@@ -12,3 +12,4 @@ export {
   type Wish,
   whyImpossible,
 } from "./outlook.ts";
+export type { RunService, ServiceProgram } from "./service-programs.ts";
