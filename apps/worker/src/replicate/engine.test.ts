@@ -2,22 +2,20 @@ import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { backoff, systemRandom } from "@iexec-ts/service";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, test } from "vitest";
 import { ReplicateEngine } from "./engine.ts";
 import { active, TASK, World } from "./test/world.ts";
 
 setFlagsFromString("--expose-gc");
 // As in a worker that has run for a while: optimized code keeps nothing alive that it does not use any more.
-for (const flag of ["--invocation-count-for-maglev=2", "--no-concurrent-recompilation", "--no-lazy-feedback-allocation"]) setFlagsFromString(flag);
+for (const flag of ["--invocation-count-for-maglev=2", "--no-concurrent-recompilation", "--no-lazy-feedback-allocation"])
+  setFlagsFromString(flag);
 const collect: () => void = runInNewContext("gc");
 /** Enough for the code to be optimized. */
-const REPLICATES = 60;
+const REPLICATES = 12;
 const newBackoff = () => backoff({ baseMs: 10, maxMs: 50 }, systemRandom);
 
-let world: World;
-beforeEach(() => {
-  world = new World();
-});
+let world = new World();
 afterEach(() => world.close());
 
 /** The fault of the first soak: an abort that fell between two awaits was lost to a collection, and the replicate slept for ever. */
@@ -47,7 +45,7 @@ test("a stage that ends while the chain is looked at goes on to the next, whatev
       collect();
     }
     seen.resolve();
-    await world.until("the next stage", () => world.statuses.includes("DATA_DOWNLOADED"), 2_000).catch((e) => {throw new Error(`at ${time}`, {cause: e})});
+    await world.until("the next stage", () => world.statuses.includes("DATA_DOWNLOADED"), 2_000);
     await engine.close();
     world.close();
     world = new World();

@@ -5,7 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Head, Hub, RpcPool, TxIntent, TxOutcome, TxQueue } from "@iexec-ts/chain";
 import { type Address, type Bytes32, chainTime, nanoRlc, type TaskObservation, wei } from "@iexec-ts/poco";
 import type { PulledImage, Sandbox } from "@iexec-ts/sandbox";
-import { CodedError, type Clock, silentLogger, systemClock } from "@iexec-ts/service";
+import { type Clock, CodedError, silentLogger, systemClock } from "@iexec-ts/service";
 import { createPublicClient, custom } from "viem";
 import { Journal } from "../journal.ts";
 import type { Ports } from "../ports.ts";
@@ -95,6 +95,15 @@ export class World {
       stake: 10n,
       finalDeadline: 3_000n,
     });
+  }
+
+  /** Of the contribution that the journal holds. */
+  get resultHash(): Bytes32 {
+    return this.journal.contribution(TASK)?.resultHash ?? ZERO;
+  }
+
+  get resultSeal(): Bytes32 {
+    return this.journal.contribution(TASK)?.resultSeal ?? ZERO;
   }
 
   get statuses(): readonly string[] {
