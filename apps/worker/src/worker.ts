@@ -242,7 +242,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     };
     const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff });
     closers.push(() => engine.close());
-    desk.work = { engine, ports };
+    desk.work = { engine, ports: { ...chain, worker } };
 
     const unfinished = recover(ports);
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));

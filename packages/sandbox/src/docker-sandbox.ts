@@ -1,5 +1,5 @@
 import { CodedError, hasCode } from "@iexec-ts/service";
-import type { CapturedLog, EngineReport, PulledImage, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
+import type { CapturedLog, EngineReport, PulledImage, PullOptions, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
 import { checkSpec, containerConfig, logFileBytes, worstLogFileBytes } from "./container-config.ts";
 import { containerFirewall } from "./container-firewall.ts";
 import {
@@ -109,7 +109,7 @@ class DockerAdapter implements DockerSandbox {
     return (await this.#engineFacts(signal)).report;
   }
 
-  async pull(image: string, { timeoutMs }: { readonly timeoutMs: number }, signal?: AbortSignal): Promise<PulledImage> {
+  async pull(image: string, options: PullOptions, signal?: AbortSignal): Promise<PulledImage> {
     const before = await findImage(this.#engine, image, signal);
     const ports = {
       engine: this.#engine,
@@ -118,7 +118,7 @@ class DockerAdapter implements DockerSandbox {
       credentials: this.#options.registryCredentials ?? [],
       platform: async () => (await this.#engineFacts(signal)).platform,
     };
-    const pulled = await pullImage(ports, image, timeoutMs, signal);
+    const pulled = await pullImage(ports, image, options, signal);
     // An image that was here before and that we never pulled belongs to the operator.
     if (before?.id !== pulled.id || (await this.#uses.all()).has(pulled.id)) await this.#uses.touch(pulled.id, this.#deps.clock.now());
     return pulled;
@@ -334,6 +334,10 @@ class DockerAdapter implements DockerSandbox {
     const { clock, random, logger } = this.#deps;
     const closing = this.#closing.signal;
     let killRequested = false;
+    const listeners = new Set<() => void>();
+    const onAlive = (): void => {
+      for (const listener of listeners) listener();
+    };
     const run = {
       id,
       name: spec.name,
@@ -342,9 +346,10 @@ class DockerAdapter implements DockerSandbox {
       exceeded: (signal: AbortSignal) =>
         untilExceeded((cut) => this.#measureOutput(spec, id, cut), spec.limits.outputBytes, { clock, random, signal }),
       killRequested: () => killRequested,
+      onAlive,
     };
     const result = supervise(run, { engine: this.#engine, clock, random, logger }, closing)
-      .then((ending) => this.#collect(spec, id, ending))
+      .then((ending) => this.#collect(spec, id, ending, onAlive))
       .catch((thrown: unknown) => {
         throw closing.aborted ? closing.reason : thrown;
       });
@@ -353,7 +358,17 @@ class DockerAdapter implements DockerSandbox {
     return {
       id,
       adopted,
-      wait: (signal) => abortable(result, signal),
+      wait: async (signal, listener) => {
+        if (listener === undefined) return abortable(result, signal);
+        // A function of its own, so that two waits with the same one do not end each other's.
+        const mine = (): void => listener();
+        listeners.add(mine);
+        try {
+          return await abortable(result, signal);
+        } finally {
+          listeners.delete(mine);
+        }
+      },
       kill: async () => {
         killRequested = true;
         await killContainer(this.#engine, id);
@@ -365,8 +380,9 @@ class DockerAdapter implements DockerSandbox {
     };
   }
 
-  async #collect(spec: RunSpec, id: string, { state, timedOut, outputExceeded }: Ending): Promise<RunResult> {
-    const logs = await this.#readLogs(spec, id);
+  async #collect(spec: RunSpec, id: string, { state, timedOut, outputExceeded }: Ending, onAlive: () => void): Promise<RunResult> {
+    const logs = await this.#readLogs(spec, id, onAlive);
+    onAlive();
     const output = outputExceeded ? undefined : await this.#measureOutput(spec, id, this.#closing.signal);
     return {
       exitCode: state.ExitCode,
@@ -379,7 +395,7 @@ class DockerAdapter implements DockerSandbox {
     };
   }
 
-  #readLogs(spec: RunSpec, id: string): Promise<{ stdout: CapturedLog; stderr: CapturedLog }> {
+  #readLogs(spec: RunSpec, id: string, onAlive: () => void): Promise<{ stdout: CapturedLog; stderr: CapturedLog }> {
     const { clock, random } = this.#deps;
     const signal = this.#closing.signal;
     const { logBytes } = spec.limits;
@@ -405,7 +421,7 @@ class DockerAdapter implements DockerSandbox {
         throw new CodedError("SBX-1001", { what: "read the logs", reason: "the connection broke" }, { cause });
       }
     };
-    return onceEngineAnswers(read, { clock, random, signal, onLost: () => undefined });
+    return onceEngineAnswers(read, { clock, random, signal, onLost: onAlive });
   }
 
   /** What the app has written to disk. A look that fails says nothing about the app, so it must not end the run. */

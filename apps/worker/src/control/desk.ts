@@ -1,8 +1,8 @@
+import type { Hub, TxQueue } from "@iexec-ts/chain";
 import type { Address } from "@iexec-ts/poco";
 import { type Clock, CodedError, type Logger } from "@iexec-ts/service";
 import type { ReplicateEngine } from "../replicate/engine.ts";
 import type { Journal } from "../replicate/journal.ts";
-import type { Ports } from "../replicate/ports.ts";
 import type { LiveSettings } from "./live-settings.ts";
 import type { Operation, Refusal } from "./operation.ts";
 
@@ -26,7 +26,7 @@ export interface Desk {
   work:
     | {
         readonly engine: Pick<ReplicateEngine, "notify" | "onClosed">;
-        readonly ports: Pick<Ports, "queue" | "hub" | "worker">;
+        readonly ports: { readonly queue: TxQueue; readonly hub: Hub; readonly worker: Address };
       }
     | undefined;
 }

@@ -25,17 +25,23 @@ export interface TaskPolicy {
   readonly errorText: ErrorTextVersion;
 }
 
+/** What a stage asks of the journal, and writes to it. */
+export type ReplicateJournal = Pick<
+  Journal,
+  "find" | "get" | "history" | "unfinished" | "contribution" | "promisedStake" | "record" | "note" | "registerContribution" | "close"
+>;
+
 /** Everything a stage may touch. */
 export interface Ports {
   readonly name: string;
   readonly worker: Address;
   /** {base dir}/{worker name}: one folder per task below it. */
   readonly tasksDir: string;
-  readonly journal: Journal;
-  readonly pool: RpcPool;
+  readonly journal: ReplicateJournal;
+  readonly pool: Pick<RpcPool, "onHead" | "waitForBlock">;
   readonly hub: Hub;
-  readonly queue: TxQueue;
-  readonly sandbox: Sandbox;
+  readonly queue: Pick<TxQueue, "submit" | "quote">;
+  readonly sandbox: Pick<Sandbox, "pull" | "run" | "reap">;
   /** Resolves when an app may run on this host. Errors: SBX-1501. */
   readonly isolation: { ready(signal: AbortSignal): Promise<void> };
   readonly results: ResultStore;

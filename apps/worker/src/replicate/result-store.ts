@@ -15,6 +15,8 @@ export interface ResultStore {
       readonly zipPath: string;
       readonly digest: string;
       readonly proxyUrl: string | undefined;
+      /** Called each time that more of the zip was taken. */
+      readonly onAlive?: () => void;
     },
     signal: AbortSignal,
   ): Promise<string>;
