@@ -9,6 +9,9 @@ const FORCE_GC = fileURLToPath(import.meta.resolve("./force-gc.ts"));
 /** Set, every program of the rig and the end-to-end runner itself collect their garbage each second. */
 export const forcesGc = (): boolean => process.env.IEXEC_E2E_FORCE_GC === "1";
 
+/** For whoever looks into memory: --trace-gc and the like, separated by blanks, reach every program of the rig. */
+const nodeFlags = (): readonly string[] => (process.env.IEXEC_E2E_NODE_FLAGS ?? "").split(" ").filter(Boolean);
+
 export interface ProgramOptions {
   /** What Node is to run. */
   readonly program: string;
@@ -62,7 +65,7 @@ export class ProgramProcess {
    */
   start(extra: Readonly<Record<string, string>> = {}): this {
     const before = this.forceGc ? ["--import", FORCE_GC] : [];
-    const child = spawnOwned(process.execPath, [...before, this.program, ...this.#args], {
+    const child = spawnOwned(process.execPath, [...nodeFlags(), ...before, this.program, ...this.#args], {
       env: { PATH: process.env.PATH ?? "", NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? "", ...this.env, ...extra },
       stdio: ["ignore", "pipe", "pipe"],
       graceMs: STOP_LIMIT_MS,

@@ -3,7 +3,7 @@ import type { Random } from "@iexec-ts/service";
 import type { Watched } from "./watched.ts";
 
 export interface Kill {
-  readonly atSeconds: number;
+  readonly at: string;
   readonly who: string;
   readonly restartedAfterMs: number;
 }
@@ -23,7 +23,6 @@ export async function killEachMinute(
 ): Promise<readonly Kill[]> {
   const { random, say, over, stop } = deps;
   const kills: Kill[] = [];
-  const began = performance.now();
   while (!over.aborted) {
     // Aborted with the buying, which is also aborted with everything.
     await delay(EVERY_MS, undefined, { signal: over }).catch(() => undefined);
@@ -31,10 +30,9 @@ export async function killEachMinute(
     const victim = watched[Math.floor(random.float() * watched.length)];
     if (victim === undefined) break;
     const restartedAfterMs = Math.round(DOWN_MS.least + random.float() * DOWN_MS.spread);
-    const atSeconds = Math.round((performance.now() - began) / 1_000);
     await victim.kill();
-    say(`killed ${victim.name} after ${atSeconds} s; it starts again in ${restartedAfterMs} ms`);
-    kills.push({ atSeconds, who: victim.name, restartedAfterMs });
+    say(`killed ${victim.name}; it starts again in ${restartedAfterMs} ms`);
+    kills.push({ at: new Date().toISOString(), who: victim.name, restartedAfterMs });
     await delay(restartedAfterMs, undefined, { signal: stop });
     victim.start();
   }

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Address } from "@iexec-ts/poco";
 import { LABELS } from "@iexec-ts/sandbox";
@@ -27,8 +27,20 @@ async function ofWorkers(workers: readonly Address[]): Promise<readonly string[]
 const namesIn = (folder: string): Promise<readonly string[]> => readdir(folder).catch(() => []);
 
 /** While everything still runs and nothing is left to do: containers of tasks, and files of tasks. */
-async function ofTasks(network: { readonly dir: string; readonly workers: readonly Address[] }): Promise<readonly string[]> {
-  const { dir, workers } = network;
+async function ofTasks(network: {
+  readonly dir: string;
+  readonly workers: readonly Address[];
+  /** 0: never. */
+  readonly proxyKilledAtMs: number;
+}): Promise<readonly string[]> {
+  const { dir, workers, proxyKilledAtMs } = network;
+  const uploads = join(dir, "result-proxy", "uploads");
+  const received = await Promise.all(
+    (await namesIn(uploads)).map(async (name) => ({
+      name,
+      mtimeMs: (await stat(join(uploads, name)).catch(() => undefined))?.mtimeMs ?? 0,
+    })),
+  );
   const bases = await namesIn(join(dir, "tasks"));
   const folders = await Promise.all(
     bases.map(async (base) =>
@@ -37,7 +49,7 @@ async function ofTasks(network: { readonly dir: string; readonly workers: readon
   );
   return [
     ...folders.flat().map((name) => `task folder ${name}`),
-    ...(await namesIn(join(dir, "result-proxy", "uploads"))).map((name) => `upload ${name}`),
+    ...received.filter(({ mtimeMs }) => mtimeMs > proxyKilledAtMs).map(({ name }) => `upload ${name}`),
     ...(await ofWorkers(workers)),
   ];
 }

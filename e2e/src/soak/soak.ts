@@ -21,7 +21,7 @@ export interface SoakOptions {
   readonly seed: number;
   /** An empty folder that is the TMPDIR of this process, and so of all it starts. */
   readonly tmp: string;
-  /** Where the logs go when something was wrong. */
+  /** Where the logs go. */
   readonly logsTo: string;
 }
 
@@ -104,7 +104,7 @@ function progress(world: World, ledger: Ledger, began: number): string {
  * Runs a network under a mixed load, and says what became of each task, by the chain, and what the processes took of the machine.
  *
  * Errors: those of the network; the signal's reason.
- * SIDE EFFECTS: a network with processes, containers and files, all gone afterwards; `logsTo` when something was wrong.
+ * SIDE EFFECTS: a network with processes, containers and files, all gone afterwards but the logs in `logsTo`.
  */
 export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Promise<SoakReport> {
   say(`seed ${options.seed}; ${options.workers} workers, ${options.minutes} minutes${options.kill ? ", a SIGKILL each minute" : ""}`);
@@ -143,11 +143,11 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
     const judgement = await judge(world.rig, ledger, world.workers, boundMs, signal);
     await Promise.all(world.watched.map((one) => one.readMetrics()));
     const addresses = world.workers.map(({ process }) => process.address);
-    const ofTasks = await leftOfTasks({ dir: world.rig.network.dir, workers: addresses });
+    const ofTasks = await leftOfTasks({ dir: world.rig.network.dir, workers: addresses, proxyKilledAtMs: killedAt(kills) });
     over.abort();
     await Promise.allSettled(background);
     const crashes = world.watched.flatMap((one) => one.crashes);
-    if (judgement.stuck.length > 0 || ofTasks.length > 0 || crashes.length > 0) await keepLogs(world, options, say);
+    await keepLogs(world, options, say);
     await world.close();
     const ofAll = await leftOfAll({ tmp: options.tmp, workers: addresses, registry: world.registry });
     return reportOf({
@@ -171,6 +171,10 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
     await world.close();
   }
 }
+
+/** When the result proxy was last killed: what it was receiving then it removes much later, when it is sure that nobody else is. */
+const killedAt = (kills: readonly Kill[]): number =>
+  Math.max(0, ...kills.filter(({ who }) => who === "result-proxy").map(({ at }) => Date.parse(at)));
 
 /** SIDE EFFECTS: copies the logs of all processes out of what is about to be deleted. */
 async function keepLogs(world: World, { logsTo, seed }: SoakOptions, say: (text: string) => void): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RunService, ServiceProgram } from "@iexec-ts/network";
 import type { Address } from "@iexec-ts/poco";
@@ -43,13 +43,16 @@ const FUNDS = {
   requesterDeposit: 1_000_000n * RLC,
 };
 
+/** The logs are gone when this is read. */
+const lastWords = async ({ process }: Watched): Promise<string> => (await readFile(process.logPath, "utf8").catch(() => "")).slice(-600);
+
 async function ready(watched: Watched, signal: AbortSignal): Promise<void> {
   const until = Date.now() + READY_MS;
   while (!(await watched.answers())) {
     signal.throwIfAborted();
     const [crash] = watched.crashes;
-    if (crash !== undefined) throw new Error(`${crash}; see ${watched.process.logPath}`);
-    if (Date.now() > until) throw new Error(`${watched.name} does not answer at ${watched.url}; see ${watched.process.logPath}`);
+    if (crash !== undefined) throw new Error(`${crash}: ${await lastWords(watched)}`);
+    if (Date.now() > until) throw new Error(`${watched.name} does not answer at ${watched.url}: ${await lastWords(watched)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
