@@ -50,8 +50,12 @@ const NEIGHBOUR_TIMEOUT_MS = 5_000;
 export interface Scheduler {
   /** Where it listens. */
   readonly url: string;
-  /** Stops in order; running requests end, nothing is lost. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Stops in order; running requests end, nothing is lost. Idempotent.
+   *
+   * @param signal - there is no more time: what hangs is left behind, the rest is stopped at once
+   */
+  close(signal?: AbortSignal): Promise<void>;
 }
 
 /** Errors: SCH-1202 no such workerpool, SCH-1201 somebody else's. */
@@ -260,7 +264,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     shutdown.add("leading", () => leading);
     return {
       url,
-      async close() {
+      async close(signal) {
+        signal?.addEventListener("abort", () => void shutdown.request("no more time"), { once: true });
         const { failures } = await shutdown.request("closed");
         const first = failures[0];
         if (first !== undefined)

@@ -7,6 +7,7 @@ import {
   acquireLock,
   backoff,
   type Clock,
+  Closers,
   CodedError,
   hasCode,
   type Lock,
@@ -62,6 +63,8 @@ export interface WorkerDeps {
   readonly checkpoint?: Checkpoint;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
+  /** For the scenarios of stopping: the part whose end hangs. */
+  readonly hangAt?: string | undefined;
   /** Where the host's `/proc`, `/dev` and `/sys` are looked for; `/` unless told. */
   readonly hostRoot?: string;
   /** The machine it is a guest on. */
@@ -90,8 +93,13 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
   readonly refusal: Refusal | undefined;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
-  /** Stops asking, leaves what is under way resumable, closes everything. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Stops asking, leaves what is under way resumable, closes everything. Idempotent.
+   *
+   * Errors: SVC-1602 naming what did not end.
+   * @param signal - there is no more time: what hangs is left behind, the rest is closed at once
+   */
+  close(signal?: AbortSignal): Promise<void>;
 }
 
 const UPLOAD_TIMEOUT_MS = 60_000;
@@ -108,13 +116,13 @@ const JOIN_GRACE_MS = 2_000;
  */
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
   const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
-  const closers: (() => Promise<void> | void)[] = [];
+  const closers = new Closers(deps.hangAt);
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => {
+  const close = (signal?: AbortSignal): Promise<void> => {
     closing ??= (async () => {
       stop.abort(new CodedError("WRK-1313"));
-      for (let end = closers.pop(); end !== undefined; end = closers.pop()) await end();
+      await closers.close(signal);
     })();
     return closing;
   };
@@ -128,10 +136,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     await writable(settings.stateDir, "IEXEC_WORKER_STATE_DIR");
     await writable(tasksDir, "IEXEC_WORKER_BASE_DIR");
     const lock = lockWallet(join(settings.stateDir, `${worker}.lock`), worker);
-    closers.push(() => lock.release());
+    closers.push(() => lock.release(), "lock");
     refuseChangedWallet(settings.stateDir, settings.name, worker);
     const journal = new Journal(join(settings.stateDir, `${worker}.sqlite`), worker, () => clock.now());
-    closers.push(() => journal.shut());
+    closers.push(() => journal.shut(), "journal");
     rememberName(journal.db, settings.name);
     journal.onChange(({ taskId, status }) => {
       checkpoint(`status:${status}`);
@@ -141,7 +149,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const tee = teeOf(settings, await lookForTee(deps.hostRoot));
     for (const error of tee.problems) log.warn("no trusted execution", { error });
     const operation = new Operation(journal.db, clock);
-    closers.push(() => operation.close());
+    closers.push(() => operation.close(), "operation");
     let refusal: Refusal | undefined;
     const desk: Desk = {
       worker,
@@ -167,18 +175,20 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       },
       { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
-    closers.push(() => sandbox.close());
+    closers.push(() => sandbox.close(), "sandbox");
     if (deps.ownContainer !== undefined)
       for (const advice of await checkContainerMounts(settings, deps.ownContainer, sandbox, starting))
         log.warn("in this container", { advice });
     const connecting = connectPatiently();
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.
-    closers.push(() =>
-      connecting.then(
-        (made) => made.close(),
-        () => undefined,
-      ),
+    closers.push(
+      () =>
+        connecting.then(
+          (made) => made.close(),
+          () => undefined,
+        ),
+      "scheduler link",
     );
     const engineReport = await sandbox.inspectEngine(starting);
     for (const limit of engineReport.ignoredLimits) log.warn("the engine ignores a limit", { limit });
@@ -199,14 +209,14 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       },
       { sandbox, clock, log, backoff: newBackoff },
     );
-    closers.push(() => isolation.close());
+    closers.push(() => isolation.close(), "isolation proof");
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkNamedBy(await connecting, settings);
     const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
-    closers.push(() => chain.close());
+    closers.push(() => chain.close(), "chain");
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
-    closers.push(() => results.close());
+    closers.push(() => results.close(), "result proxy");
 
     const slots = () => slotsOf(live.current);
     const manners = watchManners(() => live.current, deps.host ?? linuxHost(), {
@@ -241,8 +251,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       halt(error);
     };
     const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff });
-    closers.push(() => engine.close());
-    desk.work = { engine, ports: { ...chain, worker } };
+      closers.push(() => engine.close(), "replicates");
+      desk.work = { engine, ports: { ...chain, worker } };
 
     const unfinished = recover(ports);
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));
@@ -275,7 +285,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       stop.signal.throwIfAborted();
       const named = networkNamedBy(link, settings);
       rememberNetwork(journal.db, named);
-      closers.push(leavePool);
+      closers.push(leavePool, "workerpool");
       membership = await joinPool({
         link,
         me: me(),
@@ -349,7 +359,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       close,
     };
   } catch (thrown) {
-    await close();
+    // A part that hangs does not hide why it could not start.
+    await close(AbortSignal.timeout(settings.graceMs)).catch((left: unknown) =>
+      log.warn("not closed in order", { error: CodedError.from(left) }),
+    );
     throw thrown;
   }
 
@@ -357,7 +370,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
   async function openControl(desk: Desk): Promise<void> {
     try {
       const control = await serveControl(socketPath(settings.stateDir, desk.worker), controlActions(desk), log);
-      closers.push(() => control.close());
+      closers.push(() => control.close(), "control socket");
     } catch (thrown) {
       log.warn("commands cannot reach this worker", { error: CodedError.from(thrown) });
     }

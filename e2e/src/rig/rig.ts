@@ -160,6 +160,10 @@ export class Rig {
 
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((worker) => worker.stop()));
+    if (process.env.KEEPLOGS) {
+      const { cpSync } = await import("node:fs");
+      cpSync(join(this.network.dir, "logs"), process.env.KEEPLOGS, { recursive: true });
+    }
     await this.network.close();
   }
 }

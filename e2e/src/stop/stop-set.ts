@@ -1,6 +1,7 @@
 import type { ScenarioSet } from "../scenario.ts";
 import { type Draw, drawFrom } from "./draw.ts";
 import { RUN_CASES } from "./run-cases.ts";
+import { SERVICE_CASES } from "./service-cases.ts";
 
 /** Whatever we start, ends: commands, told to end at any moment in any way. SEED= repeats a run. */
 export const stopSet: ScenarioSet<Draw> = {
@@ -11,5 +12,5 @@ export const stopSet: ScenarioSet<Draw> = {
     process.stderr.write(`stop: SEED=${draw.seed}\n`);
     return { context: draw, close: async () => undefined };
   },
-  scenarios: RUN_CASES,
+  scenarios: [...RUN_CASES, ...SERVICE_CASES],
 };

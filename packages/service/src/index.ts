@@ -1,5 +1,6 @@
 export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export { Closers } from "./closers.ts";
 export { configProblems, defineConfig } from "./config/define.ts";
 export { guess } from "./config/guess.ts";
 export {
