@@ -8,16 +8,20 @@ import {
   backoff,
   type Clock,
   CodedError,
+  createWatchdog,
   hasCode,
   type Lock,
   type Logger,
+  openScope,
   type Random,
   systemClock,
   systemRandom,
+  type Watchdog,
 } from "@iexec-ts/service";
-import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
+import type { SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
+import { Closers } from "./closers.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
 import { checkContainerMounts } from "./container-check.ts";
 import { controlActions } from "./control/actions.ts";
@@ -38,8 +42,8 @@ import { Journal } from "./replicate/journal.ts";
 import type { Checkpoint, Ports } from "./replicate/ports.ts";
 import { recover } from "./replicate/recover.ts";
 import type { Replicate, StatusChange } from "./replicate/replicate.ts";
-import { canRetry } from "./replicate/retry.ts";
 import { appContainer } from "./replicate/stages/compute.ts";
+import { connectPatiently } from "./session/connect.ts";
 import { slotsInUse } from "./session/demand.ts";
 import { takeIn } from "./session/intake.ts";
 import { joinPool, type Membership } from "./session/membership.ts";
@@ -60,6 +64,8 @@ export interface WorkerDeps {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly checkpoint?: Checkpoint;
+  /** Watches every loop that owes something; one for the process. */
+  readonly watchdog?: Watchdog;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
   /** Where the host's `/proc`, `/dev` and `/sys` are looked for; `/` unless told. */
@@ -96,6 +102,8 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
 
 const UPLOAD_TIMEOUT_MS = 60_000;
 const JOIN_GRACE_MS = 2_000;
+/** What a loop may take to end; less than a part of the worker may. */
+export const LOOP_GRACE_MS = 3_000;
 
 /**
  * Starts a worker: goes on with what an earlier run left, joins its workerpool, then asks for tasks.
@@ -108,17 +116,16 @@ const JOIN_GRACE_MS = 2_000;
  */
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
   const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
-  const closers: (() => Promise<void> | void)[] = [];
+  const { watchdog = createWatchdog({ clock, log, random, graceMs: LOOP_GRACE_MS }) } = deps;
+  const closers = new Closers({ clock, log });
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= (async () => {
-      stop.abort(new CodedError("WRK-1313"));
-      for (let end = closers.pop(); end !== undefined; end = closers.pop()) await end();
-    })();
+    stop.abort(new CodedError("WRK-1313"));
+    closing ??= closers.close();
     return closing;
   };
-  const starting = deps.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, deps.signal]);
+  const starting = openScope([stop.signal, deps.signal]).signal;
   const newBackoff = () => backoff({ baseMs: 250, maxMs: 15_000 }, random);
 
   try {
@@ -128,10 +135,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     await writable(settings.stateDir, "IEXEC_WORKER_STATE_DIR");
     await writable(tasksDir, "IEXEC_WORKER_BASE_DIR");
     const lock = lockWallet(join(settings.stateDir, `${worker}.lock`), worker);
-    closers.push(() => lock.release());
+    closers.add("wallet lock", () => lock.release());
     refuseChangedWallet(settings.stateDir, settings.name, worker);
     const journal = new Journal(join(settings.stateDir, `${worker}.sqlite`), worker, () => clock.now());
-    closers.push(() => journal.shut());
+    closers.add("journal", () => journal.shut());
     rememberName(journal.db, settings.name);
     journal.onChange(({ taskId, status }) => {
       checkpoint(`status:${status}`);
@@ -141,7 +148,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const tee = teeOf(settings, await lookForTee(deps.hostRoot));
     for (const error of tee.problems) log.warn("no trusted execution", { error });
     const operation = new Operation(journal.db, clock);
-    closers.push(() => operation.close());
+    closers.add("operation", () => operation.close());
     let refusal: Refusal | undefined;
     const desk: Desk = {
       worker,
@@ -167,14 +174,17 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       },
       { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
-    closers.push(() => sandbox.close());
+    closers.add("sandbox", () => sandbox.close());
     if (deps.ownContainer !== undefined)
       for (const advice of await checkContainerMounts(settings, deps.ownContainer, sandbox, starting))
         log.warn("in this container", { advice });
-    const connecting = connectPatiently();
+    const connecting = connectPatiently(
+      { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION },
+      { clock, random, log, backoff: newBackoff, signal: starting },
+    );
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.
-    closers.push(() =>
+    closers.add("scheduler link", () =>
       connecting.then(
         (made) => made.close(),
         () => undefined,
@@ -197,16 +207,16 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         probeImage: settings.probeImage,
         allowUnproved: settings.allowUnproved,
       },
-      { sandbox, clock, log, backoff: newBackoff },
+      { sandbox, clock, log, backoff: newBackoff, watchdog },
     );
-    closers.push(() => isolation.close());
+    closers.add("isolation", () => isolation.close());
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkNamedBy(await connecting, settings);
     const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
-    closers.push(() => chain.close());
+    closers.add("chain", () => chain.close());
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
-    closers.push(() => results.close());
+    closers.add("result proxy", () => results.close());
 
     const slots = () => slotsOf(live.current);
     const manners = watchManners(() => live.current, deps.host ?? linuxHost(), {
@@ -240,8 +250,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       membership?.stopAsking(error);
       halt(error);
     };
-    const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff });
-    closers.push(() => engine.close());
+    const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff, watchdog });
+    closers.add("engine", () => engine.close());
     desk.work = { engine, ports: { ...chain, worker } };
 
     const unfinished = recover(ports);
@@ -275,7 +285,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       stop.signal.throwIfAborted();
       const named = networkNamedBy(link, settings);
       rememberNetwork(journal.db, named);
-      closers.push(leavePool);
+      closers.add("membership", leavePool);
       membership = await joinPool({
         link,
         me: me(),
@@ -307,6 +317,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         backoff: newBackoff,
         clock,
         log,
+        watchdog,
+        signal: stop.signal,
       });
       desk.joined = true;
       // After joining, so that the start does not wait for it.
@@ -319,7 +331,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       });
     };
     const joined = join_();
-    closers.push(
+    closers.add(
+      "settings",
       live.onChange((changes) => {
         // A scheduler gives no more tasks at once than it was told of.
         if (!changes.some(({ key, live: now }) => key === "cpus" && now)) return;
@@ -357,25 +370,9 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
   async function openControl(desk: Desk): Promise<void> {
     try {
       const control = await serveControl(socketPath(settings.stateDir, desk.worker), controlActions(desk), log);
-      closers.push(() => control.close());
+      closers.add("control socket", () => control.close());
     } catch (thrown) {
       log.warn("commands cannot reach this worker", { error: CodedError.from(thrown) });
-    }
-  }
-
-  /** Tries until the scheduler answers or refuses for good. */
-  async function connectPatiently(): Promise<SchedulerConnection> {
-    const waits = newBackoff();
-    const options = { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION };
-    for (;;) {
-      try {
-        return await connectScheduler({ ...options, signal: starting }, { clock, random, logger: log });
-      } catch (thrown) {
-        const error = CodedError.from(thrown);
-        if (starting.aborted || !canRetry(error)) throw error;
-        log.warn("the scheduler does not answer", { error });
-        await clock.sleep(waits.nextMs(), starting);
-      }
     }
   }
 }

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import { MANIFEST_NAME, type Manifest, openManifest, SIGNATURE_NAME } from "./release.ts";
 
 const MANIFEST_BYTES = 256 * 1_024;
@@ -38,7 +38,8 @@ async function body(url: string, limit: number, signal: AbortSignal): Promise<Re
 
 async function bytesOf(url: string, limit: number, signal: AbortSignal): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const part of await body(url, limit, AbortSignal.any([signal, AbortSignal.timeout(CALL_MS)]))) parts.push(part);
+  using asking = openScope([signal], { ms: CALL_MS });
+  for await (const part of await body(url, limit, asking.signal)) parts.push(part);
   return Buffer.concat(parts);
 }
 
@@ -77,7 +78,8 @@ export async function fetchFiles(base: string, { version, files }: Manifest, fol
           done(null, chunk);
         },
       });
-      const source = await body(url, bytes, AbortSignal.any([signal, AbortSignal.timeout(FILE_MS)]));
+      using asking = openScope([signal], { ms: FILE_MS });
+      const source = await body(url, bytes, asking.signal);
       await pipeline(source, hashing, createWriteStream(target, { mode: 0o644, flush: true }));
       if (hash.digest("hex") !== sha256) throw new CodedError("WRK-1703", { url, reason: "its content is not what was signed" });
     } catch (thrown) {
