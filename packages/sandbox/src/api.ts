@@ -120,7 +120,7 @@ export interface EngineReport {
 export interface Sandbox {
   /** Throws SBX-1001 when the engine cannot be reached. */
   inspectEngine(signal?: AbortSignal): Promise<EngineReport>;
-  /** Errors: SBX-1101 to SBX-1109; SBX-1104 also when the engine told of no progress for long. */
+  /** Errors: SBX-1101 to SBX-1109; SBX-1001 also when the engine fell silent. */
   pull(image: string, options: PullOptions, signal?: AbortSignal): Promise<PulledImage>;
   findImage(image: string): Promise<PulledImage | undefined>;
   /** SIDE EFFECTS: creates and starts a container, or adopts the one of this name. */

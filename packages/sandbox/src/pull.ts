@@ -13,9 +13,14 @@ export interface PullPorts {
   readonly clock: Clock;
   readonly logger: SandboxLogger;
   readonly credentials: readonly RegistryCredentials[];
+  /** Longest silence of the engine within a pull, in milliseconds. @default 180_000 */
+  readonly silenceMs?: number | undefined;
   /** `linux/amd64` or the like. */
   readonly platform: (signal?: AbortSignal) => Promise<string>;
 }
+
+/** The engine tells of each layer as it comes and as it is unpacked; one that is silent for this long has lost the registry. */
+const SILENCE_MS = 180_000;
 
 const describe = (image: ImageDetails, stale: boolean): PulledImage => ({
   id: image.Id,
@@ -75,7 +80,7 @@ async function attempt(
   const credentials = ports.credentials.find((known) => canonicalRegistry(known.registry) === reference.registry);
   const late = new CodedError("SBX-1104", { image, timeoutMs });
   using pulling = openScope([signal], { ms: timeoutMs, clock: ports.clock, reason: () => late });
-  const once = (known: RegistryCredentials | undefined) => pullOnce(ports.engine, image, reference, wanted, options, known, pulling.signal);
+  const once = (known: RegistryCredentials | undefined) => pullOnce(ports, image, reference, wanted, options, known, pulling.signal);
   try {
     try {
       await once(credentials);
@@ -94,7 +99,7 @@ async function attempt(
 }
 
 async function pullOnce(
-  engine: Engine,
+  { engine, silenceMs = SILENCE_MS }: PullPorts,
   image: string,
   reference: ImageReference,
   wanted: string,
@@ -105,7 +110,7 @@ async function pullOnce(
   const refused = (reason: string): never => {
     throw pullError(image, reference, wanted, reason);
   };
-  const progress = await engine.stream(
+  await engine.stream(
     {
       method: "POST",
       path: "/images/create",
@@ -117,11 +122,14 @@ async function pullOnce(
       what: "pull an image",
       signal,
       timeoutMs: timeoutMs + 1_000,
+      idleMs: silenceMs,
       on: { 400: refused, 401: refused, 403: refused, 404: refused, 500: refused },
     },
+    async (progress) => {
+      onAlive();
+      await followProgress(progress, { refused, onAlive }, signal);
+    },
   );
-  onAlive();
-  await followProgress(progress, { refused, onAlive }, signal);
 }
 
 const loginOf = ({ registry, username, password }: RegistryCredentials) => ({
@@ -152,8 +160,9 @@ async function followProgress(
     }
   }
   signal.throwIfAborted();
-  if (broken !== undefined || !progress.readableEnded) {
-    throw new CodedError("SBX-1001", { what: "pull an image", reason: "the connection broke during the pull" }, { cause: broken });
+  if (broken !== undefined) throw broken;
+  if (!progress.readableEnded) {
+    throw new CodedError("SBX-1001", { what: "pull an image", reason: "the connection broke during the pull" });
   }
 }
 
