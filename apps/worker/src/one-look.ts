@@ -26,6 +26,6 @@ export function oneLook<A extends readonly unknown[], T>(
       ...(clock === undefined ? {} : { clock }),
       reason: () => new CodedError("WRK-1536", { what, seconds: Math.round(ms / 1_000) }),
     });
-    return orAborted(open, limit.signal);
+    return await orAborted(open, limit.signal);
   };
 }

@@ -4,13 +4,10 @@ import type { Address } from "@iexec-ts/poco";
 import { lowerHex } from "@iexec-ts/poco";
 import { createDockerSandbox, fileImageUses, LABELS } from "@iexec-ts/sandbox";
 import {
-  acquireLock,
   backoff,
   type Clock,
   CodedError,
   createWatchdog,
-  hasCode,
-  type Lock,
   type Logger,
   openScope,
   type Random,
@@ -48,10 +45,12 @@ import { slotsInUse } from "./session/demand.ts";
 import { takeIn } from "./session/intake.ts";
 import { joinPool, type Membership } from "./session/membership.ts";
 import { createResultProxyClient } from "./session/result-proxy-client.ts";
+import { type Standing, type StuckTask, stuckTasks } from "./standing.ts";
 import { taskPolicy } from "./task-policy.ts";
 import { lookForTee } from "./tee/sight.ts";
 import { type Tee, teeOf } from "./tee/tee.ts";
 import { VERSION } from "./version.ts";
+import { lockWallet } from "./wallet-lock.ts";
 import { refuseChangedWallet, rememberName } from "./wallet-memory.ts";
 
 export interface WorkerOptions {
@@ -93,6 +92,10 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   readonly operation: Operation;
   /** What it found of trusted execution on its host. */
   readonly tee: Tee;
+  /** Which loops missed their beat. */
+  readonly watchdog: Pick<Watchdog, "onStall">;
+  /** What does not move at this moment, or did not move for a while. */
+  readonly standing: Standing;
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
   readonly refusal: Refusal | undefined;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
@@ -150,6 +153,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const operation = new Operation(journal.db, clock);
     closers.add("operation", () => operation.close());
     let refusal: Refusal | undefined;
+    let stuck: () => readonly StuckTask[] = () => [];
+    const standing = (): Standing => ({ stalls: watchdog.stalls(), stuck: stuck() });
     const desk: Desk = {
       worker,
       journal,
@@ -159,6 +164,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       log,
       stop: deps.stop ?? (() => void close()),
       refusal: () => refusal,
+      standing,
       joined: false,
       work: undefined,
     };
@@ -253,6 +259,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff, watchdog });
     closers.add("engine", () => engine.close());
     desk.work = { engine, ports: { ...chain, worker } };
+    stuck = () => stuckTasks(journal.unfinished(), (taskId) => engine.activity(taskId), ports.policy, clock.now());
 
     const unfinished = recover(ports);
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));
@@ -352,8 +359,12 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       halted,
       operation,
       tee,
+      watchdog,
       get refusal() {
         return refusal;
+      },
+      get standing() {
+        return standing();
       },
       get link() {
         return link;
@@ -374,15 +385,5 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     } catch (thrown) {
       log.warn("commands cannot reach this worker", { error: CodedError.from(thrown) });
     }
-  }
-}
-
-/** Errors: WRK-1001. */
-function lockWallet(path: string, wallet: Address): Lock {
-  try {
-    return acquireLock(path);
-  } catch (thrown) {
-    if (!hasCode(thrown, "SVC-1401")) throw thrown;
-    throw new CodedError("WRK-1001", { wallet, holder: String(CodedError.from(thrown).args.holder) }, { cause: thrown });
   }
 }

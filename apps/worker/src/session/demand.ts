@@ -139,7 +139,7 @@ async function lookAt(gate: Gate, signal: AbortSignal, clock: Clock): Promise<Co
 
 async function takeInTime({ take, clock }: DemandDeps, assignment: Assignment, signal: AbortSignal): Promise<boolean> {
   using limit = openScope([signal], { ms: TAKE_MS, clock });
-  return orAborted(take(assignment), limit.signal);
+  return await orAborted(take(assignment), limit.signal);
 }
 
 /** Resolves when fewer than `slots` replicates are being worked on, and after a while in any case. */
