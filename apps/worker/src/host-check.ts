@@ -1,6 +1,7 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { CodedError } from "@iexec-ts/service";
+import { oneLook } from "./one-look.ts";
 
 const MIB = 1_024n * 1_024n;
 
@@ -9,10 +10,19 @@ export function checkHost(cpus: number = availableParallelism()): void {
   if (cpus < 2) throw new CodedError("WRK-1002", { cpus });
 }
 
-/** Free disk below a path, in MiB. */
-export async function freeMib(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path, { bigint: true });
-  return Number((bavail * bsize) / MIB);
+/** One for each folder that was asked about: a handful, from the settings. */
+const disks = new Map<string, () => Promise<number>>();
+
+/** Free disk below a path, in MiB. Errors: WRK-1536 when the disk does not answer; those of the system. */
+export function freeMib(path: string): Promise<number> {
+  const known = disks.get(path);
+  if (known !== undefined) return known();
+  const look = oneLook(`the disk of ${path}`, async () => {
+    const { bavail, bsize } = await statfs(path, { bigint: true });
+    return Number((bavail * bsize) / MIB);
+  });
+  disks.set(path, look);
+  return look();
 }
 
 /** Tasks computed at once: one CPU each, one CPU kept for the worker; a GPU is not shared. */

@@ -1,6 +1,16 @@
 import { readFile } from "node:fs/promises";
 import type { DockerSandbox, IsolationProof } from "@iexec-ts/sandbox";
-import { type Backoff, type Clock, CodedError, type Logger, replaceFile } from "@iexec-ts/service";
+import {
+  type Backoff,
+  type Clock,
+  CodedError,
+  createWatchdog,
+  type Logger,
+  orAborted,
+  type Pulse,
+  replaceFile,
+  type Watchdog,
+} from "@iexec-ts/service";
 import { z } from "zod";
 import { canRetry } from "./replicate/retry.ts";
 
@@ -20,6 +30,8 @@ export interface IsolationDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly backoff: () => Backoff;
+  /** Watches the proof; one of its own unless given. */
+  readonly watchdog?: Watchdog;
   /** Another one after each start of the host. */
   readonly bootId?: () => Promise<string>;
 }
@@ -33,6 +45,9 @@ export interface IsolationOptions {
   /** Take tasks although a limit is not proved. */
   readonly allowUnproved: boolean;
 }
+
+/** One proof with a small image that may have to be pulled first; the engine may be slow. */
+const PROOF_BOUND_MS = 1_200_000;
 
 const hostBootId = (): Promise<string> =>
   readFile("/proc/sys/kernel/random/boot_id", "utf8").then(
@@ -95,11 +110,7 @@ export class IsolationGuard {
     const proving = this.#prove();
     const remembered = await this.#remembered();
     signal.throwIfAborted();
-    if (!remembered) {
-      const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
-      aborted.catch(() => undefined);
-      await Promise.race([proving, aborted]);
-    }
+    if (!remembered) await orAborted(proving, signal);
     if (this.#refusal !== undefined) throw this.#refusal;
   }
 
@@ -125,22 +136,28 @@ export class IsolationGuard {
   }
 
   #prove(): Promise<void> {
-    this.#proving ??= this.#proveUntilDone().catch((thrown: unknown) => {
-      if (!this.#stop.signal.aborted) this.#conclude(CodedError.from(thrown));
+    const { clock, log, watchdog = createWatchdog({ clock, log }) } = this.#deps;
+    this.#proving ??= watchdog.keep({ loop: "isolation proof", boundMs: PROOF_BOUND_MS, signal: this.#stop.signal }, async (pulse) => {
+      try {
+        await this.#proveUntilDone(pulse);
+      } catch (thrown) {
+        if (!pulse.signal.aborted) this.#conclude(CodedError.from(thrown));
+      }
     });
     return this.#proving;
   }
 
   /** What is wrong with the host at this moment, such as an engine that restarts, is waited out. */
-  async #proveUntilDone(): Promise<void> {
+  async #proveUntilDone({ signal, beat }: Pulse): Promise<void> {
     const { sandbox, clock, log, backoff } = this.#deps;
     const { network, labels, probeImage } = this.#options;
-    const { signal } = this.#stop;
     const waits = backoff();
     for (;;) {
+      beat();
       try {
         const began = clock.monotonicMs();
         const proof = await sandbox.prove({ network, labels, fallbackImage: probeImage }, signal);
+        signal.throwIfAborted();
         // The proof holds without its file, which only saves the next start some seconds.
         await this.#remember(proof).catch((thrown: unknown) => log.warn("the proof is not kept", { error: CodedError.from(thrown) }));
         const missing = proof.limits.filter(({ proven }) => !proven);

@@ -1,4 +1,4 @@
-import { CodedError, type Output, readKeystore, runService } from "@iexec-ts/service";
+import { CodedError, createWatchdog, type Output, plantedHang, plantHang, readKeystore, runService } from "@iexec-ts/service";
 import { install as useOneHttpClient } from "undici";
 import { workerConfig } from "./config.ts";
 import { defaultConfigPath, knownConfigFile } from "./config-file.ts";
@@ -20,7 +20,7 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
       if (ownContainer !== undefined) await checkContainerFiles(settings);
       // The key is derived on another thread while the rest of the program loads.
       const opening = readKeystore(settings.walletPath, settings.walletPassword.reveal());
-      const [wallet, { privateKeyToAccount }, { startWorker }, { serveWorker }] = await Promise.all([
+      const [wallet, { privateKeyToAccount }, { LOOP_GRACE_MS, startWorker }, { serveWorker }] = await Promise.all([
         opening,
         import("viem/accounts"),
         import("./worker.ts"),
@@ -43,6 +43,7 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
           ...(ownContainer === undefined ? {} : { ownContainer }),
           log: logger,
           hangAt: env.IEXEC_TEST_HANG_AT,
+          watchdog: plantHang(createWatchdog({ log: logger, graceMs: LOOP_GRACE_MS }), plantedHang(env)),
           signal: shutdown.signal,
           live,
           stop: (how) => {

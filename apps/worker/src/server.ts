@@ -8,6 +8,7 @@ import { EventStreams } from "./page/event-stream.ts";
 import { HostFacts } from "./page/host-facts.ts";
 import { fromInside } from "./page/inside-facts.ts";
 import { LiveFactsFeed } from "./page/live-facts.ts";
+import { loopsHealth } from "./page/loops-health.ts";
 import { overviewOf } from "./page/overview.ts";
 import { addPageRoutes, MAX_PAGES } from "./page/routes.ts";
 import { taskDetail, taskSummary } from "./page/task-detail.ts";
@@ -40,6 +41,8 @@ export async function serveWorker(
     const alive = worker.pool.endpoints().filter((endpoint) => endpoint.health === "alive").length;
     return { status: alive > 0 ? "UP" : "DOWN", details: { aliveNodes: alive, block: Number(worker.pool.head().number) } };
   });
+
+  health.register("loops", () => loopsHealth(worker.standing));
 
   const startedAt = new Date();
   // The link appears with the first connection; from then on it tells its changes.
@@ -101,6 +104,11 @@ export async function serveWorker(
     }),
     worker.pool.onHead(() => feed.note("head")),
     worker.operation.onChange(() => feed.note("changed")),
+    worker.watchdog.onStall((error, { loop }) => {
+      metrics.countError(error);
+      numbers.noteStall(loop);
+      feed.note("changed");
+    }),
   ];
   const refreshNumbers = async () =>
     numbers.refresh({
@@ -109,6 +117,7 @@ export async function serveWorker(
       imageBytes: await host.imageBytes(),
       headAt: new Date(Number(worker.pool.head().timestamp) * 1_000),
       teeReady: worker.tee.ready,
+      standing: worker.standing,
     });
 
   const server = await createHttpServer({

@@ -4,19 +4,19 @@ import type { Address } from "@iexec-ts/poco";
 import { lowerHex } from "@iexec-ts/poco";
 import { createDockerSandbox, fileImageUses, LABELS } from "@iexec-ts/sandbox";
 import {
-  acquireLock,
   backoff,
   type Clock,
   Closers,
   CodedError,
-  hasCode,
-  type Lock,
+  createWatchdog,
   type Logger,
+  openScope,
   type Random,
   systemClock,
   systemRandom,
+  type Watchdog,
 } from "@iexec-ts/service";
-import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
+import type { SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
@@ -39,16 +39,18 @@ import { Journal } from "./replicate/journal.ts";
 import type { Checkpoint, Ports } from "./replicate/ports.ts";
 import { recover } from "./replicate/recover.ts";
 import type { Replicate, StatusChange } from "./replicate/replicate.ts";
-import { canRetry } from "./replicate/retry.ts";
 import { appContainer } from "./replicate/stages/compute.ts";
+import { connectPatiently } from "./session/connect.ts";
 import { slotsInUse } from "./session/demand.ts";
 import { takeIn } from "./session/intake.ts";
 import { joinPool, type Membership } from "./session/membership.ts";
 import { createResultProxyClient } from "./session/result-proxy-client.ts";
+import { type Standing, type StuckTask, stuckTasks } from "./standing.ts";
 import { taskPolicy } from "./task-policy.ts";
 import { lookForTee } from "./tee/sight.ts";
 import { type Tee, teeOf } from "./tee/tee.ts";
 import { VERSION } from "./version.ts";
+import { lockWallet } from "./wallet-lock.ts";
 import { refuseChangedWallet, rememberName } from "./wallet-memory.ts";
 
 export interface WorkerOptions {
@@ -61,6 +63,8 @@ export interface WorkerDeps {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly checkpoint?: Checkpoint;
+  /** Watches every loop that owes something; one for the process. */
+  readonly watchdog?: Watchdog;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
   /** For the scenarios of stopping: the part whose end hangs. */
@@ -90,6 +94,10 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   readonly operation: Operation;
   /** What it found of trusted execution on its host. */
   readonly tee: Tee;
+  /** Which loops missed their beat. */
+  readonly watchdog: Pick<Watchdog, "onStall">;
+  /** What does not move at this moment, or did not move for a while. */
+  readonly standing: Standing;
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
   readonly refusal: Refusal | undefined;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
@@ -104,6 +112,8 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
 
 const UPLOAD_TIMEOUT_MS = 60_000;
 const JOIN_GRACE_MS = 2_000;
+/** What a loop may take to end; less than a part of the worker may. */
+export const LOOP_GRACE_MS = 3_000;
 
 /**
  * Starts a worker: goes on with what an earlier run left, joins its workerpool, then asks for tasks.
@@ -116,17 +126,16 @@ const JOIN_GRACE_MS = 2_000;
  */
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
   const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
-  const closers = new Closers(deps.hangAt);
+  const { watchdog = createWatchdog({ clock, log, random, graceMs: LOOP_GRACE_MS }) } = deps;
+  const closers = new Closers({ clock, hangAt: deps.hangAt });
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
   const close = (signal?: AbortSignal): Promise<void> => {
-    closing ??= (async () => {
-      stop.abort(new CodedError("WRK-1313"));
-      await closers.close(signal);
-    })();
+    stop.abort(new CodedError("WRK-1313"));
+    closing ??= closers.close(signal);
     return closing;
   };
-  const starting = deps.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, deps.signal]);
+  const starting = openScope([stop.signal, deps.signal]).signal;
   const newBackoff = () => backoff({ baseMs: 250, maxMs: 15_000 }, random);
 
   try {
@@ -136,10 +145,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     await writable(settings.stateDir, "IEXEC_WORKER_STATE_DIR");
     await writable(tasksDir, "IEXEC_WORKER_BASE_DIR");
     const lock = lockWallet(join(settings.stateDir, `${worker}.lock`), worker);
-    closers.push(() => lock.release(), "lock");
+    closers.add("wallet lock", () => lock.release());
     refuseChangedWallet(settings.stateDir, settings.name, worker);
     const journal = new Journal(join(settings.stateDir, `${worker}.sqlite`), worker, () => clock.now());
-    closers.push(() => journal.shut(), "journal");
+    closers.add("journal", () => journal.shut());
     rememberName(journal.db, settings.name);
     journal.onChange(({ taskId, status }) => {
       checkpoint(`status:${status}`);
@@ -149,8 +158,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const tee = teeOf(settings, await lookForTee(deps.hostRoot));
     for (const error of tee.problems) log.warn("no trusted execution", { error });
     const operation = new Operation(journal.db, clock);
-    closers.push(() => operation.close(), "operation");
+    closers.add("operation", () => operation.close());
     let refusal: Refusal | undefined;
+    let stuck: () => readonly StuckTask[] = () => [];
+    const standing = (): Standing => ({ stalls: watchdog.stalls(), stuck: stuck() });
     const desk: Desk = {
       worker,
       journal,
@@ -160,6 +171,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       log,
       stop: deps.stop ?? (() => void close()),
       refusal: () => refusal,
+      standing,
       joined: false,
       work: undefined,
     };
@@ -175,20 +187,21 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       },
       { clock, logger: log, random: () => random.float(), imageUses: uses },
     );
-    closers.push(() => sandbox.close(), "sandbox");
+    closers.add("sandbox", () => sandbox.close());
     if (deps.ownContainer !== undefined)
       for (const advice of await checkContainerMounts(settings, deps.ownContainer, sandbox, starting))
         log.warn("in this container", { advice });
-    const connecting = connectPatiently();
+    const connecting = connectPatiently(
+      { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION },
+      { clock, random, log, backoff: newBackoff, signal: starting },
+    );
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.
-    closers.push(
-      () =>
-        connecting.then(
-          (made) => made.close(),
-          () => undefined,
-        ),
-      "scheduler link",
+    closers.add("scheduler link", () =>
+      connecting.then(
+        (made) => made.close(),
+        () => undefined,
+      ),
     );
     const engineReport = await sandbox.inspectEngine(starting);
     for (const limit of engineReport.ignoredLimits) log.warn("the engine ignores a limit", { limit });
@@ -207,16 +220,16 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         probeImage: settings.probeImage,
         allowUnproved: settings.allowUnproved,
       },
-      { sandbox, clock, log, backoff: newBackoff },
+      { sandbox, clock, log, backoff: newBackoff, watchdog },
     );
-    closers.push(() => isolation.close(), "isolation proof");
+    closers.add("isolation", () => isolation.close());
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkNamedBy(await connecting, settings);
     const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
-    closers.push(() => chain.close(), "chain");
+    closers.add("chain", () => chain.close());
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
-    closers.push(() => results.close(), "result proxy");
+    closers.add("result proxy", () => results.close());
 
     const slots = () => slotsOf(live.current);
     const manners = watchManners(() => live.current, deps.host ?? linuxHost(), {
@@ -250,9 +263,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       membership?.stopAsking(error);
       halt(error);
     };
-    const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff });
-      closers.push(() => engine.close(), "replicates");
-      desk.work = { engine, ports: { ...chain, worker } };
+    const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff, watchdog });
+    closers.add("replicates", () => engine.close());
+    desk.work = { engine, ports: { ...chain, worker } };
+    stuck = () => stuckTasks(journal.unfinished(), (taskId) => engine.activity(taskId), ports.policy, clock.now());
 
     const unfinished = recover(ports);
     await sandbox.reap({ [LABELS.worker]: worker }, new Set(unfinished.map((replicate) => appContainer(settings, replicate))));
@@ -285,7 +299,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       stop.signal.throwIfAborted();
       const named = networkNamedBy(link, settings);
       rememberNetwork(journal.db, named);
-      closers.push(leavePool, "workerpool");
+      closers.add("workerpool", leavePool);
       membership = await joinPool({
         link,
         me: me(),
@@ -317,6 +331,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         backoff: newBackoff,
         clock,
         log,
+        watchdog,
+        signal: stop.signal,
       });
       desk.joined = true;
       // After joining, so that the start does not wait for it.
@@ -329,7 +345,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       });
     };
     const joined = join_();
-    closers.push(
+    closers.add(
+      "settings",
       live.onChange((changes) => {
         // A scheduler gives no more tasks at once than it was told of.
         if (!changes.some(({ key, live: now }) => key === "cpus" && now)) return;
@@ -349,8 +366,12 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       halted,
       operation,
       tee,
+      watchdog,
       get refusal() {
         return refusal;
+      },
+      get standing() {
+        return standing();
       },
       get link() {
         return link;
@@ -370,35 +391,9 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
   async function openControl(desk: Desk): Promise<void> {
     try {
       const control = await serveControl(socketPath(settings.stateDir, desk.worker), controlActions(desk), log);
-      closers.push(() => control.close(), "control socket");
+      closers.add("control socket", () => control.close());
     } catch (thrown) {
       log.warn("commands cannot reach this worker", { error: CodedError.from(thrown) });
     }
-  }
-
-  /** Tries until the scheduler answers or refuses for good. */
-  async function connectPatiently(): Promise<SchedulerConnection> {
-    const waits = newBackoff();
-    const options = { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION };
-    for (;;) {
-      try {
-        return await connectScheduler({ ...options, signal: starting }, { clock, random, logger: log });
-      } catch (thrown) {
-        const error = CodedError.from(thrown);
-        if (starting.aborted || !canRetry(error)) throw error;
-        log.warn("the scheduler does not answer", { error });
-        await clock.sleep(waits.nextMs(), starting);
-      }
-    }
-  }
-}
-
-/** Errors: WRK-1001. */
-function lockWallet(path: string, wallet: Address): Lock {
-  try {
-    return acquireLock(path);
-  } catch (thrown) {
-    if (!hasCode(thrown, "SVC-1401")) throw thrown;
-    throw new CodedError("WRK-1001", { wallet, holder: String(CodedError.from(thrown).args.holder) }, { cause: thrown });
   }
 }

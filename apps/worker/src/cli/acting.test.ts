@@ -231,6 +231,7 @@ describe("with the line of a running worker", () => {
           log: silentLogger,
           stop: () => undefined,
           refusal: () => undefined,
+          standing: () => ({ stalls: [], stuck: [] }),
           joined: true,
           work: { engine: { notify: () => undefined, onClosed: () => () => undefined }, ports: { queue, hub, worker: address } },
         }),

@@ -26,7 +26,7 @@ const settings = z.object({ values: z.record(z.string().max(64), z.string().max(
 export function controlActions(desk: Desk): Readonly<Record<string, Action>> {
   const { operation, journal, clock, live } = desk;
   const state = (): Facts => ({
-    ...doingView(doingOf({ operation, refusal: desk.refusal() })),
+    ...doingView(doingOf({ operation, refusal: desk.refusal(), standing: desk.standing() })),
     underWay: underWay(journal).map(taskFacts),
     version: VERSION,
     joined: desk.joined,

@@ -60,6 +60,7 @@ async function open(env: Readonly<Record<string, string>> = {}): Promise<string>
       void server?.close();
     },
     refusal: () => undefined,
+    standing: () => ({ stalls: [], stuck: [] }),
     joined: true,
     work: undefined,
   };

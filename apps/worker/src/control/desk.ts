@@ -3,6 +3,7 @@ import type { Address } from "@iexec-ts/poco";
 import { type Clock, CodedError, type Logger } from "@iexec-ts/service";
 import type { ReplicateEngine } from "../replicate/engine.ts";
 import type { Journal } from "../replicate/journal.ts";
+import type { Standing } from "../standing.ts";
 import type { LiveSettings } from "./live-settings.ts";
 import type { Operation, Refusal } from "./operation.ts";
 
@@ -20,6 +21,8 @@ export interface Desk {
   readonly stop: (how: StopHow) => void;
   /** Why no task was asked for at the last look. */
   readonly refusal: () => Refusal | undefined;
+  /** What does not move. */
+  readonly standing: () => Standing;
   /** Whether its scheduler knows it since this start. */
   joined: boolean;
   /** Undefined until the chain is open. */

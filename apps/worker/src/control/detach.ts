@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CodedError, exitCodeOf, explainError, loadConfig, type Output, parseKeystore, systemClock } from "@iexec-ts/service";
+import { CodedError, exitCodeOf, explainError, loadConfig, type Output, openScope, parseKeystore, systemClock } from "@iexec-ts/service";
 import { workerConfig } from "../config.ts";
 import { knownConfigFile } from "../config-file.ts";
 import { askWorker } from "./client.ts";
@@ -68,11 +68,12 @@ export async function startDetached(argv: readonly string[], env: NodeJS.Process
 }
 
 async function untilReached(path: string, signal: AbortSignal): Promise<void> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(START_LIMIT_MS)]);
-  while (!limit.aborted) {
-    const answer = await askWorker(path, "state", {}, { signal: limit }).catch(() => undefined);
+  using limit = openScope([signal], { ms: START_LIMIT_MS });
+  // Bounded: the scope has a limit, and each question follows it.
+  while (!limit.signal.aborted) {
+    const answer = await askWorker(path, "state", {}, { signal: limit.signal }).catch(() => undefined);
     if (answer?.kind === "done") return;
-    await systemClock.sleep(LOOK_MS, limit).catch(() => undefined);
+    await systemClock.sleep(LOOK_MS, limit.signal).catch(() => undefined);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Clock, CodedError } from "@iexec-ts/service";
 import type { WorkerSettings } from "../config.ts";
+import { oneLook } from "../one-look.ts";
 import type { HostFacts } from "./host-facts.ts";
 
 type MannerSettings = Pick<WorkerSettings, "hours" | "onlyWhenIdle" | "idleAfterMs" | "onBattery" | "maxLoad" | "diskBudgetMib">;
@@ -48,9 +49,11 @@ function localTime(at: Date): string {
 
 /** How long a measurement of the disk holds. */
 const DISK_MS = 60_000;
+/** Making room may take a while; whoever asks meanwhile waits for the same. */
+const LOOK_LIMIT_MS = 30_000;
 
 export interface Manners {
-  /** Why no task should be asked for now, or undefined. */
+  /** Why no task should be asked for now, or undefined. Errors: WRK-1536 when the host does not answer. */
   refusal(): Promise<CodedError | undefined>;
 }
 
@@ -73,23 +76,22 @@ export function watchManners(
       measured = { atMs, budget, mib: await usedMib(budget) };
     return measured.mib;
   };
-  return {
-    async refusal() {
-      const wanted = settings();
-      const now = clock.now();
-      const [inputIdleMs, onBattery, busy] = await Promise.all([
-        wanted.onlyWhenIdle ? host.inputIdleMs(now) : undefined,
-        wanted.onBattery ? false : host.onBattery(),
-        wanted.maxLoad < PERCENT ? host.busyCpus() : undefined,
-      ]);
-      return refusalOf(wanted, {
-        now,
-        inputIdleMs,
-        onBattery,
-        othersBusy: busy === undefined ? undefined : Math.max(0, busy - ownCpus()),
-        cpus: host.cpus,
-        usedMib: wanted.diskBudgetMib === undefined ? undefined : await disk(wanted.diskBudgetMib),
-      });
-    },
+  const look = async (): Promise<CodedError | undefined> => {
+    const wanted = settings();
+    const now = clock.now();
+    const [inputIdleMs, onBattery, busy] = await Promise.all([
+      wanted.onlyWhenIdle ? host.inputIdleMs(now) : undefined,
+      wanted.onBattery ? false : host.onBattery(),
+      wanted.maxLoad < PERCENT ? host.busyCpus() : undefined,
+    ]);
+    return refusalOf(wanted, {
+      now,
+      inputIdleMs,
+      onBattery,
+      othersBusy: busy === undefined ? undefined : Math.max(0, busy - ownCpus()),
+      cpus: host.cpus,
+      usedMib: wanted.diskBudgetMib === undefined ? undefined : await disk(wanted.diskBudgetMib),
+    });
   };
+  return { refusal: oneLook("what tells who else uses this machine", look, { ms: LOOK_LIMIT_MS, clock }) };
 }

@@ -1,4 +1,4 @@
-import { type Clock, CodedError } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope, orAborted } from "@iexec-ts/service";
 import { type ChainReader, coinSymbol } from "../cli/facts/chain-facts.ts";
 import type { FactSources } from "../cli/facts/fact-sources.ts";
 import { type JournalFacts, journalPath } from "../cli/facts/journal-facts.ts";
@@ -64,13 +64,7 @@ export function fromInside(
 
 /** A node that does not answer must not hold up what else there is to show. Errors: CHN-1003. */
 async function inTime<T>(stop: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const limit = AbortSignal.any([stop, AbortSignal.timeout(CALL_MS)]);
-  const late = Promise.withResolvers<never>();
-  const giveUp = () => late.reject(new CodedError("CHN-1003", { method: "a read", reason: `no answer in ${CALL_MS / 1_000} s` }));
-  limit.addEventListener("abort", giveUp, { once: true });
-  try {
-    return await Promise.race([work(), late.promise]);
-  } finally {
-    limit.removeEventListener("abort", giveUp);
-  }
+  const reason = () => new CodedError("CHN-1003", { method: "a read", reason: `no answer in ${CALL_MS / 1_000} s` });
+  using limit = openScope([stop], { ms: CALL_MS, reason });
+  return await orAborted(work(), limit.signal);
 }

@@ -1,6 +1,6 @@
 import type { RpcPool } from "@iexec-ts/chain";
 import type { ReplicateStatus } from "@iexec-ts/poco";
-import { type Backoff, type Clock, CodedError, type Logger } from "@iexec-ts/service";
+import { type Backoff, type Clock, CodedError, type Logger, openScope, orAborted, type Pulse } from "@iexec-ts/service";
 import type { Assignment, SchedulerLink } from "@iexec-ts/wire";
 import type { Journal } from "../replicate/journal.ts";
 
@@ -26,8 +26,8 @@ export interface Gate {
 }
 
 export interface DemandDeps {
-  readonly link: SchedulerLink;
-  readonly pool: RpcPool;
+  readonly link: Pick<SchedulerLink, "demand" | "configuration">;
+  readonly pool: Pick<RpcPool, "head">;
   readonly journal: Journal;
   readonly slots: () => number;
   readonly gate: Gate;
@@ -42,67 +42,119 @@ export interface DemandDeps {
   readonly log: Logger;
 }
 
+/** Between two beats of the loop: several times what any of its awaits may take. */
+export const DEMAND_BOUND_MS = 240_000;
+/** A slot that came free is noticed after this time, whether the journal told of it or not. */
+const LOOK_AGAIN_MS = 60_000;
+/** Longest time for the gate's look at this host. */
+const GATE_MS = 60_000;
+/** Longest time for one question, beside the pace that a v9 pool asks for. */
+const ASK_MS = 150_000;
+/** Longest time to take a task in: a few reads of the chain. */
+const TAKE_MS = 150_000;
+
 /**
  * Asks the scheduler for work as long as a slot is free and the gate is open.
  *
  * SIDE EFFECTS: sends demands; hands each assignment to `take`.
- * @returns when `signal` aborts
+ * @returns a loop for a watchdog; each run of it goes on where an earlier one stood still, and ends with its pulse
  */
-export async function demandLoop(deps: DemandDeps, signal: AbortSignal): Promise<void> {
+export function demandLoop(deps: DemandDeps): (pulse: Pulse) => Promise<void> {
   const { link, pool, journal, slots, gate, clock, log } = deps;
-  const backoff = deps.backoff();
   let lastRefusal: string | undefined;
-  while (!signal.aborted) {
-    const turn = new AbortController();
-    const unhook = gate.onChange(() => turn.abort(new CodedError("WRK-1313")));
-    const either = AbortSignal.any([turn.signal, signal]);
-    let asking = false;
+  /** A question is open: whatever ends it, what was answered meanwhile must be asked for. */
+  let asking = false;
+
+  const ask = async (signal: AbortSignal, pulse: Pulse): Promise<Assignment | undefined> => {
+    const ms = ASK_MS + link.configuration.askForReplicatePeriod;
+    pulse.beat(ms + GATE_MS);
+    using limit = openScope([signal], { ms, clock });
+    asking = true;
     try {
-      await freeSlot(journal, slots, either);
-      const refusal = await gate.look();
-      deps.onLook(refusal);
-      if (refusal !== undefined) {
-        if (refusal.code !== lastRefusal) log.warn("not asking for tasks", { error: refusal });
-        lastRefusal = refusal.code;
-        await clock.sleep(backoff.nextMs(), either);
-        continue;
-      }
-      if (lastRefusal !== undefined) log.info("asking for tasks again", { after: lastRefusal });
-      lastRefusal = undefined;
-      asking = true;
-      const assignment = await link.demand({ blockNumber: pool.head().number }, either);
-      asking = false;
-      if (assignment !== undefined && !(await deps.take(assignment))) await clock.sleep(backoff.nextMs(), either);
-      else backoff.reset();
-    } catch (thrown) {
-      if (signal.aborted) return;
-      if (turn.signal.aborted) {
-        if (asking) await deps.catchUp();
-        backoff.reset();
-        continue;
-      }
-      log.warn("demand failed", { error: CodedError.from(thrown) });
-      await clock.sleep(backoff.nextMs(), either).catch(() => undefined);
+      return await orAborted(link.demand({ blockNumber: pool.head().number }, limit.signal), limit.signal);
     } finally {
-      unhook();
+      // Cut off, it may have been answered all the same.
+      asking = limit.signal.aborted;
     }
+  };
+
+  return async (pulse) => {
+    const { signal } = pulse;
+    const backoff = deps.backoff();
+    while (!signal.aborted) {
+      pulse.beat();
+      using turn = openScope([signal]);
+      const changed = new CodedError("WRK-1313");
+      const unhook = gate.onChange(() => turn.end(changed));
+      try {
+        if (asking) await deps.catchUp();
+        asking = false;
+        await freeSlot(journal, slots, turn.signal, clock);
+        if (slotsInUse(journal) >= slots()) continue;
+        const refusal = await lookAt(gate, signal, clock);
+        if (signal.aborted) return;
+        deps.onLook(refusal);
+        if (refusal !== undefined) {
+          if (refusal.code !== lastRefusal) log.warn("not asking for tasks", { error: refusal });
+          lastRefusal = refusal.code;
+          await clock.sleep(backoff.nextMs(), turn.signal);
+          continue;
+        }
+        if (lastRefusal !== undefined) log.info("asking for tasks again", { after: lastRefusal });
+        lastRefusal = undefined;
+        const assignment = await ask(turn.signal, pulse);
+        pulse.beat();
+        if (assignment === undefined) backoff.reset();
+        else if (await takeInTime(deps, assignment, signal)) backoff.reset();
+        else await clock.sleep(backoff.nextMs(), turn.signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        if (turn.signal.aborted) backoff.reset();
+        else {
+          log.warn("demand failed", { error: CodedError.from(thrown) });
+          await clock.sleep(backoff.nextMs(), turn.signal).catch(() => undefined);
+        }
+      } finally {
+        unhook();
+      }
+    }
+  };
+}
+
+/** A host that cannot be looked at is a reason not to ask. */
+async function lookAt(gate: Gate, signal: AbortSignal, clock: Clock): Promise<CodedError | undefined> {
+  using limit = openScope([signal], {
+    ms: GATE_MS,
+    clock,
+    reason: () => new CodedError("WRK-1536", { what: "what tells whether a task may be asked for", seconds: GATE_MS / 1_000 }),
+  });
+  try {
+    return await orAborted(gate.look(), limit.signal);
+  } catch (thrown) {
+    const error = CodedError.from(thrown);
+    if (error.code === "WRK-1536") return error;
+    throw thrown;
   }
 }
 
-/** Resolves when fewer than `slots` replicates are being worked on. */
-async function freeSlot(journal: Journal, slots: () => number, signal: AbortSignal): Promise<void> {
+async function takeInTime({ take, clock }: DemandDeps, assignment: Assignment, signal: AbortSignal): Promise<boolean> {
+  using limit = openScope([signal], { ms: TAKE_MS, clock });
+  return await orAborted(take(assignment), limit.signal);
+}
+
+/** Resolves when fewer than `slots` replicates are being worked on, and after a while in any case. */
+async function freeSlot(journal: Journal, slots: () => number, signal: AbortSignal, clock: Clock): Promise<void> {
   signal.throwIfAborted();
   if (slotsInUse(journal) < slots()) return;
-  await new Promise<void>((resolve, reject) => {
-    const finish = (done: () => void) => {
-      unsubscribe();
-      signal.removeEventListener("abort", onAbort);
-      done();
-    };
-    const onAbort = () => finish(() => reject(signal.reason));
-    const unsubscribe = journal.onChange(() => {
-      if (slotsInUse(journal) < slots()) finish(resolve);
-    });
-    signal.addEventListener("abort", onAbort, { once: true });
+  using free = openScope([signal]);
+  const unsubscribe = journal.onChange(() => {
+    if (slotsInUse(journal) < slots()) free.end();
   });
+  try {
+    await clock.sleep(LOOK_AGAIN_MS, free.signal);
+  } catch {
+    signal.throwIfAborted();
+  } finally {
+    unsubscribe();
+  }
 }

@@ -1,11 +1,12 @@
 import type { RpcPool } from "@iexec-ts/chain";
 import { type Address, isFinal, type ReplicateStatus, type TaskId } from "@iexec-ts/poco";
-import { type Backoff, type Clock, CodedError, type Logger } from "@iexec-ts/service";
+import { type Backoff, type Clock, CodedError, type Logger, openScope, orAborted, type Watchdog } from "@iexec-ts/service";
 import type { Assignment, SchedulerConnection, TaskNotification, WorkerDescription } from "@iexec-ts/wire";
 import type { ReplicateEngine } from "../replicate/engine.ts";
 import type { Journal } from "../replicate/journal.ts";
 import type { Replicate } from "../replicate/replicate.ts";
-import { demandLoop, type Gate } from "./demand.ts";
+import { canRetry } from "../replicate/retry.ts";
+import { DEMAND_BOUND_MS, demandLoop, type Gate } from "./demand.ts";
 import { Reporter } from "./reporter.ts";
 
 export interface MembershipDeps {
@@ -21,6 +22,9 @@ export interface MembershipDeps {
   readonly backoff: () => Backoff;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly watchdog: Watchdog;
+  /** Ends what joining waits for. */
+  readonly signal: AbortSignal;
 }
 
 export interface Membership {
@@ -34,6 +38,11 @@ export interface Membership {
 const REPORT_GRACE_MS = 2_000;
 /** Between two looks at what the scheduler may have asked for without being heard. */
 const SWEEP_MS = 15_000;
+/** Longest time to ask what was missed and to take it in. */
+const CATCH_UP_MS = 120_000;
+/** Longest time for one try to register. */
+const REGISTER_MS = 60_000;
+const SWEEP_BOUND_MS = 2 * CATCH_UP_MS;
 /** The chain does not say when the scheduler wants an upload: only here can a lost notification cost anything. */
 const WAITS_ON_SCHEDULER: ReadonlySet<ReplicateStatus> = new Set<ReplicateStatus>([
   "REVEALED",
@@ -47,8 +56,8 @@ const WAITS_ON_SCHEDULER: ReadonlySet<ReplicateStatus> = new Set<ReplicateStatus
  * SIDE EFFECTS: registers; asks what was missed; from then on drives the engine with what the scheduler says.
  */
 export async function joinPool(deps: MembershipDeps): Promise<Membership> {
-  const { link, engine, journal, pool, log } = deps;
-  await link.register(deps.me);
+  const { link, engine, journal, pool, log, clock, watchdog } = deps;
+  await register(deps);
   const hint = (taskId: TaskId, action: TaskNotification["action"]) =>
     engine.notify({
       taskId,
@@ -72,36 +81,38 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
     engine.drive(taskId);
     return kept;
   };
-  const catchUp = async () => {
-    try {
-      for (const missed of await link.interrupted({ blockNumber: pool.head().number })) {
-        if (journal.find(missed.taskId) === undefined && missed.authorization !== undefined) {
-          await take({ authorization: missed.authorization, smsUrl: missed.smsUrl });
-        }
-        engine.notify(missed);
+  const leaving = new AbortController();
+  const askMissed = async (signal: AbortSignal): Promise<void> => {
+    for (const missed of await link.interrupted({ blockNumber: pool.head().number }, signal)) {
+      if (journal.find(missed.taskId) === undefined && missed.authorization !== undefined) {
+        await take({ authorization: missed.authorization, smsUrl: missed.smsUrl });
       }
+      engine.notify(missed);
+    }
+  };
+  const catchUp = async (): Promise<void> => {
+    using limit = openScope([leaving.signal], { ms: CATCH_UP_MS, clock });
+    try {
+      await orAborted(askMissed(limit.signal), limit.signal);
     } catch (thrown) {
-      log.warn("could not ask what was missed", { error: CodedError.from(thrown) });
+      if (!leaving.signal.aborted) log.warn("could not ask what was missed", { error: CodedError.from(thrown) });
     }
   };
   for (const { taskId } of journal.unfinished()) link.subscribe(taskId);
   await catchUp();
   // Not before: until it was asked what was missed, the scheduler takes what a restarted worker does again for out of place, and aborts it.
-  const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock: deps.clock, log });
+  const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock, log, watchdog });
   unhook.push(link.onCatchUp(() => void catchUp()));
 
-  const leaving = new AbortController();
-  const sweep = async (): Promise<void> => {
-    while (!leaving.signal.aborted) {
-      await deps.clock.sleep(SWEEP_MS, leaving.signal);
-      if (journal.unfinished().some(({ progress }) => WAITS_ON_SCHEDULER.has(progress))) await catchUp();
+  const sweeping = watchdog.keep({ loop: "sweep", boundMs: SWEEP_BOUND_MS, signal: leaving.signal }, async (pulse) => {
+    while (!pulse.signal.aborted) {
+      pulse.beat();
+      await clock.sleep(SWEEP_MS, pulse.signal).catch(() => undefined);
+      if (!pulse.signal.aborted && journal.unfinished().some(({ progress }) => WAITS_ON_SCHEDULER.has(progress))) await catchUp();
     }
-  };
-  const sweeping = sweep().catch((thrown: unknown) => {
-    if (!leaving.signal.aborted) log.error("no longer asking what was missed", { error: CodedError.from(thrown) });
   });
   const asking = new AbortController();
-  const loop = demandLoop({ ...deps, take, catchUp }, asking.signal);
+  const loop = watchdog.keep({ loop: "demand", boundMs: DEMAND_BOUND_MS, signal: asking.signal }, demandLoop({ ...deps, take, catchUp }));
   return {
     stopAsking: (reason) => asking.abort(reason),
     describe: (me) => link.register(me, leaving.signal),
@@ -114,4 +125,22 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
       await link.close();
     },
   };
+}
+
+/** Tries until the scheduler takes us in or refuses for good: it may go away in the very moment after it was reached. */
+async function register({ link, me, backoff, clock, log, signal }: MembershipDeps): Promise<void> {
+  const waits = backoff();
+  // Bounded: each try has a limit, and the loop ends with the signal or with an answer.
+  for (;;) {
+    using limit = openScope([signal], { ms: REGISTER_MS, clock });
+    try {
+      await orAborted(link.register(me, limit.signal), limit.signal);
+      return;
+    } catch (thrown) {
+      const error = CodedError.from(thrown);
+      if (signal.aborted || !(canRetry(error) || limit.signal.aborted)) throw thrown;
+      log.warn("not registered yet", { error });
+      await clock.sleep(waits.nextMs(), signal);
+    }
+  }
 }

@@ -1,13 +1,14 @@
 import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
-import { Readable } from "node:stream";
 import { authorizationHashOf, parseIpfsLocation, type TaskId, type WorkerpoolAuthorization } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import { Agent, fetch } from "undici";
 import type { PrivateKeyAccount } from "viem";
 import type { ResultStore } from "../replicate/result-store.ts";
 
 const MAX_ANSWER_BYTES = 16_384;
+/** What one message may take is reckoned by its size: nobody waits for a slower line than this. */
+const SLOWEST_BYTES_PER_SECOND = 50 * 1_024;
 const NO_SIGNATURE = `0x${"0".repeat(130)}`;
 
 /**
@@ -74,7 +75,7 @@ export function createResultProxyClient(options: {
 
   return {
     find,
-    async upload({ authorization, zipPath, digest, proxyUrl }, signal) {
+    async upload({ authorization, zipPath, digest, proxyUrl, onAlive }, signal) {
       const taskId = authorization.chainTaskId;
       const base = urlFor(proxyUrl);
       const stored = await find(taskId, proxyUrl, signal);
@@ -86,17 +87,7 @@ export function createResultProxyClient(options: {
       if (!exists) throw new CodedError("WRK-1312", { taskId });
       const jwt = await token(authorization, base, signal);
       const size = (await stat(zipPath)).size;
-      const streamed = await call(
-        taskId,
-        `${base}/v1/results/${taskId}`,
-        {
-          method: "PUT",
-          headers: { authorization: jwt, "content-type": "application/zip", "content-length": String(size) },
-          body: Readable.toWeb(createReadStream(zipPath)),
-          duplex: "half",
-        },
-        signal,
-      );
+      const streamed = await stream(taskId, `${base}/v1/results/${taskId}`, { zipPath, size, jwt, onAlive }, signal);
       const answer =
         streamed.status === 404 || streamed.status === 405 ? await uploadV9(authorization, zipPath, digest, base, jwt, signal) : streamed;
       if (answer.status === 200) return cidOf(answer.text.trim(), taskId, base);
@@ -110,6 +101,39 @@ export function createResultProxyClient(options: {
     },
   };
 
+  /** Ends when nothing of the zip is taken for a while: a peer that accepts a connection and reads nothing would hold it for ever. */
+  async function stream(
+    taskId: TaskId,
+    url: string,
+    { zipPath, size, jwt, onAlive }: { zipPath: string; size: number; jwt: string; onAlive: (() => void) | undefined },
+    signal: AbortSignal,
+  ): Promise<{ status: number; text: string }> {
+    using sending = openScope([signal]);
+    const reason = `nothing was taken for ${(2 * timeoutMs) / 1_000} s`;
+    let idle: NodeJS.Timeout | undefined;
+    const moved = (): void => {
+      onAlive?.();
+      clearTimeout(idle);
+      idle = setTimeout(() => sending.end(new CodedError("WRK-1501", { taskId, url, reason })), 2 * timeoutMs);
+    };
+    moved();
+    try {
+      return await call(
+        taskId,
+        url,
+        {
+          method: "PUT",
+          headers: { authorization: jwt, "content-type": "application/zip", "content-length": String(size) },
+          body: partsOf(zipPath, moved),
+          duplex: "half",
+        },
+        sending.signal,
+      );
+    } finally {
+      clearTimeout(idle);
+    }
+  }
+
   async function uploadV9(
     authorization: WorkerpoolAuthorization,
     zipPath: string,
@@ -120,6 +144,7 @@ export function createResultProxyClient(options: {
   ) {
     const file = await open(zipPath);
     try {
+      using sending = openScope([signal], { ms: 2 * timeoutMs + ((await file.stat()).size / SLOWEST_BYTES_PER_SECOND) * 1_000 });
       const body = JSON.stringify({
         chainTaskId: authorization.chainTaskId,
         dealId: authorization.dealId,
@@ -131,10 +156,17 @@ export function createResultProxyClient(options: {
         enclaveSignature: NO_SIGNATURE,
       });
       const headers = { "content-type": "application/json", authorization: jwt };
-      return await call(authorization.chainTaskId, `${base}/v1/results`, { method: "POST", headers, body }, signal);
+      return await call(authorization.chainTaskId, `${base}/v1/results`, { method: "POST", headers, body }, sending.signal);
     } finally {
       await file.close();
     }
+  }
+}
+
+async function* partsOf(path: string, taken: () => void): AsyncGenerator<Uint8Array> {
+  for await (const part of createReadStream(path)) {
+    taken();
+    yield part;
   }
 }
 

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { appendTo, CodedError, writeDurably } from "@iexec-ts/service";
+import { appendTo, CodedError, openScope, writeDurably } from "@iexec-ts/service";
 import { MANIFEST_NAME, type Manifest, openManifest, SIGNATURE_NAME } from "./release.ts";
 
 const MANIFEST_BYTES = 256 * 1_024;
@@ -37,7 +37,8 @@ async function body(url: string, limit: number, signal: AbortSignal): Promise<Re
 
 async function bytesOf(url: string, limit: number, signal: AbortSignal): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const part of await body(url, limit, AbortSignal.any([signal, AbortSignal.timeout(CALL_MS)]))) parts.push(part);
+  using asking = openScope([signal], { ms: CALL_MS });
+  for await (const part of await body(url, limit, asking.signal)) parts.push(part);
   return Buffer.concat(parts);
 }
 
@@ -77,7 +78,8 @@ export async function fetchFiles(base: string, { version, files }: Manifest, fol
         },
       });
       const receive = async (file: FileHandle): Promise<void> => {
-        const source = await body(url, bytes, AbortSignal.any([signal, AbortSignal.timeout(FILE_MS)]));
+        using asking = openScope([signal], { ms: FILE_MS });
+        const source = await body(url, bytes, asking.signal);
         await pipeline(source, hashing, appendTo(file));
       };
       await writeDurably(target, receive, { mode: 0o644 });

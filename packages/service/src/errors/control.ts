@@ -116,6 +116,12 @@ export const CONTROL_ERRORS = {
     fix: "Wait until open tasks end, use `iexec-worker image prune`, or `iexec-worker policy set diskBudgetMib` with more.",
     retry: "environment",
   },
+  "WRK-1536": {
+    message: "This host does not answer: {what} gave no answer within {seconds} s",
+    cause: "A disk of another machine is not reachable, a disk is failing, or the container engine hangs.",
+    fix: "Look at `df`, `mount` and `systemctl status docker`; no task is asked for until it answers, and nothing else stops.",
+    retry: "environment",
+  },
   "WRK-1540": {
     message: "{key} is set by {source} {name}, which wins over the settings file",
     cause: "A flag or an environment variable cannot be changed from outside.",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { sealOutput } from "@iexec-ts/payload";
 import { CONTAINER_OUTPUT } from "@iexec-ts/poco";
 import type { DockerSandbox } from "@iexec-ts/sandbox";
-import { CodedError, replaceFile } from "@iexec-ts/service";
+import { CodedError, openScope, replaceFile } from "@iexec-ts/service";
 import { zeroAddress } from "viem";
 import { slotsOf } from "../../host-check.ts";
 import { taskPolicy } from "../../task-policy.ts";
@@ -208,15 +208,17 @@ const proxyStep = (context: Context, { journal }: LocalFacts): Step => ({
   title: "result proxy",
   async run() {
     const { resultProxy } = await networkFacts(context, journal);
-    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(CALL_MS)]);
+    using limit = openScope([context.signal], { ms: CALL_MS });
     // Any answer will do: it is asked for a result that nobody has.
-    const answer = await fetch(`${resultProxy}/v1/results/0x${"0".repeat(64)}/ipfshash`, { signal }).catch((thrown: unknown) => {
-      context.signal.throwIfAborted();
-      throw failed(
-        `${resultProxy} does not answer: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-        "check the network, then ask the workerpool's operator",
-      );
-    });
+    const answer = await fetch(`${resultProxy}/v1/results/0x${"0".repeat(64)}/ipfshash`, { signal: limit.signal }).catch(
+      (thrown: unknown) => {
+        context.signal.throwIfAborted();
+        throw failed(
+          `${resultProxy} does not answer: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+          "check the network, then ask the workerpool's operator",
+        );
+      },
+    );
     await answer.body?.cancel();
     if (answer.status >= 500) throw failed(`${resultProxy} answers ${answer.status}`, "ask the workerpool's operator");
     return `${resultProxy} answers`;

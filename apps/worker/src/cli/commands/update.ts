@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import { z } from "zod";
 import { askWorker } from "../../control/client.ts";
 import { fetchFiles, fetchManifest } from "../../update/fetch-release.ts";
@@ -146,9 +146,10 @@ async function startAndJoin(context: Context, input: Input, installation: Instal
   const end = clock.monotonicMs() + limitMs;
   const ended = await launch(context, input, installation);
   const { socket } = await reach(context);
+  // Bounded: each question has a limit, and the loop ends at the limit of the whole.
   for (;;) {
-    const asked = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS * 20)]);
-    const answer = await askWorker(socket, "state", {}, { signal: asked }).catch(() => undefined);
+    using asked = openScope([signal], { ms: LOOK_MS * 20 });
+    const answer = await askWorker(socket, "state", {}, { signal: asked.signal }).catch(() => undefined);
     signal.throwIfAborted();
     const state = answer?.kind === "done" ? stateSchema.safeParse(answer.facts).data : undefined;
     if (state?.version === version && state.joined) return undefined;

@@ -1,4 +1,5 @@
 import type { Clock } from "@iexec-ts/service";
+import { openScope } from "@iexec-ts/service";
 import { span } from "../view/time.ts";
 import { failed, type Outcome, pass, warn } from "./check.ts";
 
@@ -26,8 +27,9 @@ export async function askTime(
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): Promise<ClockSight | undefined> {
   const asked = clock.now().getTime();
+  using limit = openScope([signal], { ms: ASK_MS });
   try {
-    const answer = await fetch(url, { redirect: "manual", signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]) });
+    const answer = await fetch(url, { redirect: "manual", signal: limit.signal });
     await answer.body?.cancel();
     const theirs = Date.parse(answer.headers.get("date") ?? "");
     return Number.isNaN(theirs) ? undefined : { who, aheadMs: theirs - (asked + clock.now().getTime()) / 2 };

@@ -5,6 +5,7 @@ import { EXIT, type Json, type Report } from "../report.ts";
 import type { Level } from "../view/style.ts";
 import { type Check, type DoctorState, type Outcome, skip, type Verdict } from "./check.ts";
 import { HOST_CHECKS } from "./host-checks.ts";
+import { LOOP_CHECKS } from "./loop-checks.ts";
 import { NETWORK_CHECKS } from "./network-checks.ts";
 import { teeChecks } from "./tee-checks.ts";
 
@@ -38,7 +39,7 @@ function asOutcome(thrown: unknown): Outcome {
 /** SIDE EFFECTS: with --fix creates folders, closes the wallet file to others and writes firewall rules; otherwise only looks. */
 export async function doctor(context: Context, input: Input): Promise<Report> {
   const local = await localFacts(context);
-  const lines = await runChecks([...HOST_CHECKS, ...(await teeChecks(context.settings)), ...NETWORK_CHECKS], context, {
+  const lines = await runChecks([...HOST_CHECKS, ...(await teeChecks(context.settings)), ...NETWORK_CHECKS, ...LOOP_CHECKS], context, {
     local,
     repair: switchOption(input, "fix"),
   });

@@ -1,7 +1,7 @@
 import { access, chmod, constants, mkdir, statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
-import { CodedError, readKeystore } from "@iexec-ts/service";
+import { CodedError, openScope, readKeystore } from "@iexec-ts/service";
 import { freeMib, slotsOf } from "../../host-check.ts";
 import { readProof } from "../../isolation.ts";
 import { modeOf } from "../../wallet/keys.ts";
@@ -142,8 +142,8 @@ export const HOST_CHECKS: readonly Check[] = [
     title: "Docker",
     async run(context) {
       try {
-        const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ENGINE_MS)]);
-        const report = await withSandbox(context, (sandbox) => sandbox.inspectEngine(signal));
+        using limit = openScope([context.signal], { ms: ENGINE_MS });
+        const report = await withSandbox(context, (sandbox) => sandbox.inspectEngine(limit.signal));
         const runtime = context.settings.network === "none" ? report.runtime : report.networkRuntime;
         if (runtime === undefined) throw new CodedError("SBX-1403", { runtime: report.runtime });
         return pass(`${report.version}, runtime ${runtime}, cgroup v${report.cgroupVersion}${report.rootless ? ", rootless" : ""}`);
@@ -158,8 +158,8 @@ export const HOST_CHECKS: readonly Check[] = [
     title: "limits",
     after: ["docker"],
     async run(context) {
-      const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ENGINE_MS)]);
-      const { ignoredLimits } = await withSandbox(context, (sandbox) => sandbox.inspectEngine(signal));
+      using limit = openScope([context.signal], { ms: ENGINE_MS });
+      const { ignoredLimits } = await withSandbox(context, (sandbox) => sandbox.inspectEngine(limit.signal));
       const proof = await readProof(join(context.settings.baseDir, "isolation.json"));
       if (proof?.proven === false) {
         const missing = proof.limits.filter(({ proven }) => !proven).map(({ limit, seen }) => `${limit} (${seen})`);
@@ -185,8 +185,8 @@ export const HOST_CHECKS: readonly Check[] = [
     async run(context, { repair }) {
       if (context.settings.network === "none") return pass("apps get no network at all");
       if (!repair) return skip("the firewall rules are written by the worker at its start; doctor --fix writes them now");
-      const signal = AbortSignal.any([context.signal, AbortSignal.timeout(ENGINE_MS)]);
-      const guarded = await withSandbox(context, (sandbox) => sandbox.guardEgress(signal)).catch(() => false);
+      using limit = openScope([context.signal], { ms: ENGINE_MS });
+      const guarded = await withSandbox(context, (sandbox) => sandbox.guardEgress(limit.signal)).catch(() => false);
       return guarded
         ? pass("apps reach the internet, never this host or its neighbours")
         : warn(

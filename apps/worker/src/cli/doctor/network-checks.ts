@@ -1,6 +1,6 @@
 import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chain";
 import { lowerHex, sameHex } from "@iexec-ts/poco";
-import { CodedError, hasCode, readKeystore, systemClock, systemRandom } from "@iexec-ts/service";
+import { CodedError, hasCode, openScope, readKeystore, systemClock, systemRandom } from "@iexec-ts/service";
 import { connectScheduler } from "@iexec-ts/wire";
 import { privateKeyToAccount } from "viem/accounts";
 import { schedulerUrl } from "../../config.ts";
@@ -33,12 +33,9 @@ interface NodeLook {
 async function look(url: string, chainId: number, hub: `0x${string}`, signal: AbortSignal): Promise<NodeLook> {
   const shown = url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
   let pool: RpcPool | undefined;
+  using limit = openScope([signal], { ms: NODE_MS });
   try {
-    pool = await createRpcPool(
-      { urls: [url], chainId, expectedHub: hub, requestTimeoutMs: NODE_MS },
-      { clock: systemClock },
-      AbortSignal.any([signal, AbortSignal.timeout(NODE_MS)]),
-    );
+    pool = await createRpcPool({ urls: [url], chainId, expectedHub: hub, requestTimeoutMs: NODE_MS }, { clock: systemClock }, limit.signal);
     const [state] = pool.endpoints();
     return { url: shown, height: pool.head().number, latencyMs: state?.latencyMs, problem: state?.lastError };
   } catch (thrown) {
@@ -120,6 +117,7 @@ export const NETWORK_CHECKS: readonly Check[] = [
       }
       if (settings.walletPassword === undefined) return skip("needs the wallet's password");
       const { privateKey } = await readKeystore(settings.walletPath, settings.walletPassword.reveal());
+      using limit = openScope([signal], { ms: LOGIN_MS });
       try {
         const link = await connectScheduler(
           {
@@ -127,7 +125,7 @@ export const NETWORK_CHECKS: readonly Check[] = [
             account: privateKeyToAccount(privateKey.reveal()),
             dialect: settings.dialect,
             version: announcedVersion(settings),
-            signal: AbortSignal.any([signal, AbortSignal.timeout(LOGIN_MS)]),
+            signal: limit.signal,
           },
           { clock: systemClock, random: systemRandom },
         );

@@ -1,6 +1,6 @@
 import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chain";
 import { lowerHex } from "@iexec-ts/poco";
-import { CodedError, systemClock } from "@iexec-ts/service";
+import { CodedError, openScope, systemClock } from "@iexec-ts/service";
 import { probeScheduler, type SchedulerProbe } from "@iexec-ts/wire";
 import { schedulerUrl } from "../../config.ts";
 import type { KnownNetwork } from "../../network-memory.ts";
@@ -25,12 +25,10 @@ export interface ChainReader {
 }
 
 /** What the scheduler says to anybody. Errors: WIR-…. */
-export const askScheduler = ({ settings, signal }: Asking): Promise<SchedulerProbe> =>
-  probeScheduler(
-    { url: schedulerUrl(settings), dialect: settings.dialect },
-    { fetch: globalThis.fetch },
-    AbortSignal.any([signal, AbortSignal.timeout(OPEN_MS)]),
-  );
+export async function askScheduler({ settings, signal }: Asking): Promise<SchedulerProbe> {
+  using limit = openScope([signal], { ms: OPEN_MS });
+  return await probeScheduler({ url: schedulerUrl(settings), dialect: settings.dialect }, { fetch: globalThis.fetch }, limit.signal);
+}
 
 /** The version this worker compares with what the pool requires. */
 export const announcedVersion = (settings: Context["settings"]): string => settings.announceVersion ?? VERSION;
@@ -63,6 +61,17 @@ export async function networkFacts(context: Asking, journal: JournalFacts | unde
 const SYMBOLS: Readonly<Record<number, string>> = { 134: "xRLC", 65535: "xRLC" };
 export const coinSymbol = (chainId: number): string => SYMBOLS[chainId] ?? "ETH";
 
+async function openNodes({ signal }: Asking, { nodes, chainId, hub }: KnownNetwork): Promise<RpcPool> {
+  using limit = openScope([signal], { ms: OPEN_MS });
+  try {
+    return await createRpcPool({ urls: nodes, chainId, expectedHub: hub, requestTimeoutMs: CALL_MS }, { clock: systemClock }, limit.signal);
+  } catch (thrown) {
+    if (thrown instanceof CodedError) throw thrown;
+    signal.throwIfAborted();
+    throw new CodedError("CHN-1003", { method: "eth_chainId", reason: "no node answered in time" }, { cause: thrown });
+  }
+}
+
 /** Runs `work` with open nodes. Errors: WRK-2009, CHN-…. SIDE EFFECTS: asks the nodes. */
 export async function withChain<T>(
   context: Asking,
@@ -70,16 +79,7 @@ export async function withChain<T>(
   work: (reader: ChainReader) => Promise<T>,
 ): Promise<T> {
   const network = await networkFacts(context, journal);
-  const signal = AbortSignal.any([context.signal, AbortSignal.timeout(OPEN_MS)]);
-  const pool = await createRpcPool(
-    { urls: network.nodes, chainId: network.chainId, expectedHub: network.hub, requestTimeoutMs: CALL_MS },
-    { clock: systemClock },
-    signal,
-  ).catch((thrown: unknown) => {
-    if (thrown instanceof CodedError) throw thrown;
-    context.signal.throwIfAborted();
-    throw new CodedError("CHN-1003", { method: "eth_chainId", reason: "no node answered in time" }, { cause: thrown });
-  });
+  const pool = await openNodes(context, network);
   try {
     const hub = await createHub(pool, network.hub);
     return await work({ network, pool, hub, symbol: coinSymbol(network.chainId) });

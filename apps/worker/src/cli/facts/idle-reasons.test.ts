@@ -46,6 +46,17 @@ describe("why idle", () => {
     expect(ids({ ...HEALTHY, ...change })).toEqual([id]);
   });
 
+  test("what stands still is a reason, and what moves again explains without blocking", () => {
+    const doing = { state: "RUNNING", since: AT, pausedUntil: undefined, refusal: undefined } as const;
+    const stall = { loop: "demand", of: undefined, since: AT, restarts: 1, mendedAt: undefined };
+    const stuck = [{ taskId: "0x1", status: "COMPUTING", since: AT, because: "its stage COMPUTE does not end" }];
+    expect(ids({ ...HEALTHY, doing: { ...doing, stalls: [stall], stuck } })).toEqual(["loop-stands", "task-stands"]);
+    expect(ids({ ...HEALTHY, doing: { ...doing, stalls: [{ ...stall, mendedAt: AT }], stuck: [] } })).toEqual([
+      "loop-stood",
+      "no-task-for-us",
+    ]);
+  });
+
   test("an idle worker always gets at least one reason", () => {
     fc.assert(
       fc.property(fc.boolean(), fc.boolean(), fc.nat(3), fc.bigInt({ min: 0n, max: 20n }), (yes, reached, slotsInUse, free) => {

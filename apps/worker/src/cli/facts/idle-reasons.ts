@@ -1,4 +1,5 @@
 import type { Doing } from "../../control/doing.ts";
+import { loopWords } from "../../loop-words.ts";
 import { coins, gwei, rlc } from "../view/amounts.ts";
 
 /** What was seen from outside; undefined where it could not be looked at. */
@@ -79,6 +80,7 @@ export function idleReasons(facts: IdleFacts): readonly IdleReason[] {
       ...(lastTask === undefined ? {} : { since: lastTask.at }),
     });
   addOperation(facts, add);
+  addStanding(facts, add);
   if (page?.halted !== undefined)
     add("halted", "the worker takes no more tasks", `it stopped asking with ${page.halted}`, { command: "its log has the whole error" });
   if (scheduler.problem !== undefined)
@@ -179,6 +181,29 @@ function addOperation(
     add("draining", "the worker is draining: it finishes what is under way, then stops", `state ${doing.state} (WRK-1511)`, {
       since: doing.since,
       command: "iexec-worker resume",
+    });
+}
+
+/** Loops and tasks that do not move. */
+function addStanding(
+  { doing }: IdleFacts,
+  add: (id: string, text: string, evidence: string, more: { since?: Date; command?: string; blocks?: boolean }) => void,
+): void {
+  for (const { loop, of, since, restarts, mendedAt } of doing?.stalls ?? []) {
+    const words = loopWords({ loop, of });
+    const seen = `started again ${restarts === 1 ? "once" : `${restarts} times`} (SVC-1501)`;
+    if (mendedAt === undefined) add("loop-stands", `${words} stands still`, seen, { since, command: "iexec-worker stop" });
+    else
+      add("loop-stood", `${words} stood still for a while and goes on`, `${seen}, it moves since ${mendedAt.toISOString()}`, {
+        since,
+        blocks: false,
+        command: "iexec-worker support bundle",
+      });
+  }
+  for (const { taskId, status, since, because } of doing?.stuck ?? [])
+    add("task-stands", `task ${taskId} does not get on`, `it is ${status}: ${because}`, {
+      since,
+      command: `iexec-worker task show ${taskId}`,
     });
 }
 

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Address } from "@iexec-ts/poco";
-import { CodedError, parseKeystore } from "@iexec-ts/service";
+import { CodedError, openScope, parseKeystore } from "@iexec-ts/service";
 import { askWorker } from "../../control/client.ts";
 import { type Doing, doingSchema } from "../../control/doing.ts";
 import { socketPath } from "../../control/wire.ts";
@@ -53,8 +53,8 @@ const ASK_MS = 2_000;
 /** What a running worker says over its socket; undefined when this user may not ask it, or it does not answer. */
 async function askDoing(socket: string, signal: AbortSignal): Promise<Doing | undefined> {
   if (!existsSync(socket)) return undefined;
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]);
-  const answer = await askWorker(socket, "state", {}, { signal: limit }).catch(() => undefined);
+  using limit = openScope([signal], { ms: ASK_MS });
+  const answer = await askWorker(socket, "state", {}, { signal: limit.signal }).catch(() => undefined);
   signal.throwIfAborted();
   return answer?.kind === "done" ? doingSchema.safeParse(answer.facts).data : undefined;
 }

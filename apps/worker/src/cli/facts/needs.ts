@@ -1,8 +1,10 @@
 import type { CodedError } from "@iexec-ts/service";
+import type { Doing } from "../../control/doing.ts";
+import { loopWords } from "../../loop-words.ts";
 import type { StakeLock } from "../../wallet/locks.ts";
 import type { OperatorSettings } from "../settings.ts";
 import { rlc } from "../view/amounts.ts";
-import { relative } from "../view/time.ts";
+import { relative, span } from "../view/time.ts";
 import type { LocalFacts } from "./local-facts.ts";
 
 /** One thing that waits for a person. */
@@ -24,6 +26,41 @@ export interface NeedSources {
   readonly problem: CodedError | undefined;
   readonly now: Date;
 }
+
+/** What does not move. Pure. */
+export function standingNeeds(doing: Pick<Doing, "stalls" | "stuck"> | undefined, now: Date): readonly Need[] {
+  const { stalls, stuck } = doing ?? { stalls: [], stuck: [] };
+  const still = stalls.filter(({ mendedAt }) => mendedAt === undefined);
+  return [
+    ...still.map(
+      (stall): Need => ({
+        level: "bad",
+        text: `${loopWords(stall)} has stood still for ${span(now.getTime() - stall.since.getTime())}; it was started again ${times(stall.restarts)} and still does not move: stop and start the worker, what is under way goes on`,
+        command: "iexec-worker stop",
+      }),
+    ),
+    ...stuck
+      .filter(({ taskId }) => !still.some(({ of }) => of === taskId))
+      .map(
+        ({ taskId, status, since, because }): Need => ({
+          level: "bad",
+          text: `task ${taskId} stands in ${status} for ${span(now.getTime() - since.getTime())}: ${because}`,
+          command: `iexec-worker task show ${taskId}`,
+        }),
+      ),
+    ...stalls
+      .filter(({ mendedAt }) => mendedAt !== undefined)
+      .map(
+        (stall): Need => ({
+          level: "warn",
+          text: `${loopWords(stall)} stood still ${relative(stall.since, now)} and was started again ${times(stall.restarts)}; it goes on by itself and nothing is lost, but it should not happen: send a support bundle to the developers`,
+          command: "iexec-worker support bundle",
+        }),
+      ),
+  ];
+}
+
+const times = (count: number): string => (count === 1 ? "once" : `${count} times`);
 
 /** What needs the operator, money at risk first. Pure. */
 export function needsOf(sources: NeedSources): readonly Need[] {
@@ -52,6 +89,7 @@ export function needsOf(sources: NeedSources): readonly Need[] {
     needs.push({ level: "bad", text: "the scheduler is not reached: no new tasks, nothing is lost", command: "iexec-worker doctor" });
   if (local.running.kind === "running" && typeof local.running.page?.halted === "string")
     needs.push({ level: "bad", text: `the worker takes no more tasks (${local.running.page.halted})`, command: "iexec-worker why-idle" });
+  if (local.running.kind === "running") needs.push(...standingNeeds(local.running.doing ?? local.running.page?.doing, now));
   if (freeMib !== undefined && freeMib < settings.minFreeMib)
     needs.push({
       level: "warn",

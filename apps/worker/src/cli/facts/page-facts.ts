@@ -1,4 +1,5 @@
 import { addressSchema } from "@iexec-ts/poco";
+import { openScope } from "@iexec-ts/service";
 import { z } from "zod";
 import { doingSchema } from "../../control/doing.ts";
 import type { OperatorSettings } from "../settings.ts";
@@ -49,8 +50,9 @@ export function pageUrl({ host, port }: Pick<OperatorSettings, "host" | "port">)
 export async function readPage(settings: OperatorSettings, signal: AbortSignal): Promise<PageFacts | undefined> {
   const url = pageUrl(settings);
   if (url === undefined) return undefined;
+  using limit = openScope([signal], { ms: TIMEOUT_MS });
   try {
-    const answer = await fetch(`${url}/v1/status`, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
+    const answer = await fetch(`${url}/v1/status`, { signal: limit.signal });
     const text = await answer.text();
     return answer.ok && text.length <= MAX_CHARACTERS ? pageSchema.safeParse(JSON.parse(text)).data : undefined;
   } catch {
