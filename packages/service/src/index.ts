@@ -53,6 +53,7 @@ export {
   type MetricSpec,
   type Metrics,
 } from "./metrics.ts";
+export { type PlantedHang, plantedHang, plantHang } from "./plant-hang.ts";
 export { exitCodeOf, explainError, type Output, type Running, runService } from "./program.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export { Redacted } from "./redacted.ts";
