@@ -1,6 +1,6 @@
 import { ZERO_ADDRESS } from "@iexec-ts/poco";
 import { systemClock } from "@iexec-ts/service";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import type { Offer } from "./assign.ts";
 import { createWaitingRoom } from "./waiting-room.ts";
 
@@ -21,6 +21,12 @@ const offerFor = (to: `0x${string}`): Offer => ({
   },
 });
 
+let over = new AbortController();
+afterEach(() => {
+  over.abort();
+  over = new AbortController();
+});
+
 /** Work that only some can take. */
 function pile(able: (to: `0x${string}`) => boolean) {
   let left = 0;
@@ -33,7 +39,7 @@ function pile(able: (to: `0x${string}`) => boolean) {
       left -= 1;
       return offerFor(to);
     },
-    { clock: systemClock, onError: (thrown) => expect.fail(String(thrown)) },
+    { clock: systemClock, signal: over.signal },
   );
   return {
     room,
