@@ -1,5 +1,3 @@
-import { openScope, orAborted } from "@iexec-ts/service";
-
 /** One thing that is tried for real. */
 export interface Scenario<Context> {
   /** Stable name, shown in the report. */
@@ -83,11 +81,14 @@ export async function runSet<Context>(
 }
 
 async function runScenario<Context>(scenario: Scenario<Context>, context: Context, signal: AbortSignal): Promise<CaseReport> {
-  using limit = openScope([signal], { ms: scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS });
+  const limit = AbortSignal.timeout(scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  const either = AbortSignal.any([signal, limit]);
+  const tooLong = new Promise<never>((_, reject) => either.addEventListener("abort", () => reject(either.reason), { once: true }));
+  tooLong.catch(() => undefined);
   try {
-    return { id: scenario.id, ok: true, detail: await orAborted(scenario.run(context, limit.signal), limit.signal) };
+    return { id: scenario.id, ok: true, detail: await Promise.race([scenario.run(context, either), tooLong]) };
   } catch (thrown) {
     if (thrown instanceof SkipScenario) return { id: scenario.id, ok: false, skipped: true, detail: detailOf(thrown) };
-    return { id: scenario.id, ok: false, detail: limit.signal.aborted && !signal.aborted ? `took too long; ${detailOf(thrown)}` : detailOf(thrown) };
+    return { id: scenario.id, ok: false, detail: limit.aborted ? `took too long; ${detailOf(thrown)}` : detailOf(thrown) };
   }
 }

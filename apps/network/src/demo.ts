@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isFinal, type TaskId } from "@iexec-ts/poco";
-import { CodedError, type Logger, openScope } from "@iexec-ts/service";
+import { CodedError, type Logger } from "@iexec-ts/service";
 import type { NetworkSettings } from "./config.ts";
 import { buyTask } from "./local/buy-task.ts";
 import { type Holding, moneyJson, moneyTable, totalOf } from "./money.ts";
@@ -90,11 +90,11 @@ async function watch(network: Network, taskIds: readonly TaskId[], { screen, sig
   const names = new Map(network.workers.map(({ name, handle }) => [handle.address.toLowerCase(), name]));
   const view = createLiveView(screen, () => new Date());
   const following = new AbortController();
-  using until = openScope([signal, following.signal]);
+  const until = AbortSignal.any([signal, following.signal]);
   let changed = Promise.withResolvers<void>();
   const wake = () => changed.resolve();
   const unhook = [network.pool.onHead(wake), ...network.workers.map(({ handle }) => handle.onStatus(wake))];
-  const follow = followStatuses(network.schedulerUrl, wake, until.signal);
+  const follow = followStatuses(network.schedulerUrl, wake, until);
   follow.catch(wake);
   const stop = () => wake();
   signal.addEventListener("abort", stop, { once: true });

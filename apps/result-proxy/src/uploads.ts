@@ -143,7 +143,12 @@ async function* pieces(source: AsyncIterable<Uint8Array>, idleMs: number, clock:
 }
 
 async function receive(
-  { source, length, path, clock }: Pick<UploadRequest, "length"> & {
+  {
+    source,
+    length,
+    path,
+    clock,
+  }: Pick<UploadRequest, "length"> & {
     readonly source: AsyncIterable<Uint8Array>;
     readonly path: string;
     readonly clock: Clock;

@@ -66,6 +66,8 @@ export interface SchedulerDeps {
   readonly metrics?: Metrics;
   /** The one of the process, where the caller has one. */
   readonly watchdog?: Watchdog;
+  /** Longest that one decision may take, in milliseconds; default: as the dispatcher sees fit. */
+  readonly decisionBoundMs?: number;
   /** Default: the result proxy at `resultProxyUrl`. */
   readonly results?: ResultRepository;
   /** Default: the SMS at `smsUrl`. */

@@ -259,7 +259,22 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       await server.close(HTTP_CLOSE_MS);
     });
     const ofTerms = termMetrics(metrics);
-    const terms = { options, pool, hub, signals, registry, enclaves, clock, random, logger, watchdog, metrics: ofTerms, onError };
+    const { decisionBoundMs } = deps;
+    const terms = {
+      options,
+      pool,
+      hub,
+      signals,
+      registry,
+      enclaves,
+      clock,
+      random,
+      logger,
+      watchdog,
+      metrics: ofTerms,
+      decisionBoundMs,
+      onError,
+    };
     const leading = lead(database, (held) => runTerm(terms, held), { signal: shutdown.signal, clock, retryMs: jitter, onError, watchdog });
     shutdown.add("leading", () => leading);
     return {

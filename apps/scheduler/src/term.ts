@@ -75,6 +75,7 @@ export interface TermDeps {
   readonly logger: Logger;
   readonly watchdog: Watchdog;
   readonly metrics: TermMetrics;
+  readonly decisionBoundMs: number | undefined;
   readonly onError: (thrown: unknown) => void;
 }
 
@@ -121,6 +122,7 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
     onError,
     signal: term,
     watchdog,
+    ...(deps.decisionBoundMs === undefined ? {} : { decisionBoundMs: deps.decisionBoundMs }),
     evaluate: async (id, signal) => {
       const began = clock.monotonicMs();
       const after = await executor.evaluate(id, signal);
@@ -146,6 +148,7 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
     workerpool: options.workerpool,
     owner: options.account.address,
     hasSms: enclaves !== undefined,
+    clock,
     logger,
   });
   const stream = createEventStream(

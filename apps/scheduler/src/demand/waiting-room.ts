@@ -119,6 +119,8 @@ export function createWaitingRoom(
       if (signal.aborted) return NOTHING;
       using stay = openScope([signal], { ms: waitMs, clock });
       const { promise, resolve, reject } = Promise.withResolvers<Offer>();
+      // An older question of the same worker may have come back into the line during our try.
+      line.get(wallet)?.settle(NOTHING);
       const waiter: Waiter = { wallet, gone: stay.signal, settle: resolve, fail: reject };
       line.set(wallet, waiter);
       if (seen !== epoch) room.wake();

@@ -31,8 +31,9 @@ export interface Database extends Sql {
    * Commits when `work` resolves; tries again when Postgres chose this transaction as the victim of a conflict.
    *
    * @param signal - from its abort on, every statement of `work` and the commit are refused, and the connection is given up
+   * @param ms - how long it may take, in milliseconds, where it writes more than usual
    */
-  transaction<T>(work: (sql: Sql) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  transaction<T>(work: (sql: Sql) => Promise<T>, signal?: AbortSignal, ms?: number): Promise<T>;
   /** Opens a connection of its own, with limits of its own, that the caller ends. */
   connection(limits?: Partial<Limits>): Promise<OwnConnection>;
   /** Ends all connections; what still asks something after two seconds is cut. */
@@ -172,9 +173,9 @@ export async function openDatabase(
         throw whatPostgresSaid(thrown);
       }
     }),
-    async transaction(work, signal) {
-      const reason = (): CodedError => new CodedError("SCH-1104", { reason: `a transaction took longer than ${limits.transactionMs} ms` });
-      using scope = openScope([signal], { ms: limits.transactionMs, clock, reason });
+    async transaction(work, signal, ms = limits.transactionMs) {
+      const reason = (): CodedError => new CodedError("SCH-1104", { reason: `a transaction took longer than ${ms} ms` });
+      using scope = openScope([signal], { ms, clock, reason });
       for (let attempt = 1; ; attempt += 1) {
         try {
           return await once(work, scope.signal);

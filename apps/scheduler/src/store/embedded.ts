@@ -40,7 +40,8 @@ const isRoot = (): boolean => process.getuid?.() === 0;
 
 async function unprivileged(): Promise<{ uid: number; gid: number } | Record<string, never>> {
   if (!isRoot()) return {};
-  const id = async (flag: "-u" | "-g"): Promise<number> => Number.parseInt((await run("id", [flag, "postgres"], { timeout: PROGRAM_MS })).stdout, 10);
+  const id = async (flag: "-u" | "-g"): Promise<number> =>
+    Number.parseInt((await run("id", [flag, "postgres"], { timeout: PROGRAM_MS })).stdout, 10);
   try {
     return { uid: await id("-u"), gid: await id("-g") };
   } catch {

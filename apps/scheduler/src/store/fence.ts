@@ -19,11 +19,15 @@ export async function beginEpoch(sql: Sql): Promise<bigint> {
  * Errors: SCH-1105 for what comes too late.
  */
 export function fenced(database: Database, epoch: bigint): Database {
-  const transaction: Database["transaction"] = (work, signal) =>
-    database.transaction(async (sql) => {
-      if ((await sql.row("SELECT epoch FROM leadership WHERE epoch = $1 FOR SHARE", [epoch], EPOCH)) === undefined)
-        throw new CodedError("SCH-1105", { epoch });
-      return await work(sql);
-    }, signal);
+  const transaction: Database["transaction"] = (work, signal, ms) =>
+    database.transaction(
+      async (sql) => {
+        if ((await sql.row("SELECT epoch FROM leadership WHERE epoch = $1 FOR SHARE", [epoch], EPOCH)) === undefined)
+          throw new CodedError("SCH-1105", { epoch });
+        return await work(sql);
+      },
+      signal,
+      ms,
+    );
   return { ...database, transaction, run: (text, values) => transaction((sql) => sql.run(text, values)) };
 }

@@ -52,9 +52,11 @@ export async function lead(
     readonly retryMs: () => number;
     readonly onError: (thrown: unknown) => void;
     readonly watchdog?: Watchdog;
+    /** After how many milliseconds without a sign of life the server takes the lead from its holder. @default 45000 */
+    readonly silentMs?: number;
   },
 ): Promise<void> {
-  const { signal, clock, onError, retryMs, watchdog = createWatchdog({ clock }) } = options;
+  const { signal, clock, onError, retryMs, watchdog = createWatchdog({ clock }), silentMs = SILENT_MS } = options;
 
   const ask = async (connection: OwnConnection): Promise<void> => {
     using patience = openScope([], { ms: ANSWER_MS, clock });
@@ -63,7 +65,7 @@ export async function lead(
 
   /** One term: until `work` ends, or the connection that holds the lock is gone or does not answer. */
   const serve = async (connection: OwnConnection, pulse: Pulse): Promise<void> => {
-    await connection.run(LIMIT_SILENCE, [String(SILENT_MS)]);
+    await connection.run(LIMIT_SILENCE, [String(silentMs)]);
     const epoch = await beginEpoch(connection);
     using term = openScope([pulse.signal, connection.gone]);
     const working = work({ signal: term.signal, database: fenced(database, epoch) })

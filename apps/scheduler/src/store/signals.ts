@@ -1,4 +1,4 @@
-import { type Clock, createWatchdog, openScope, type Pulse, type Watchdog } from "@iexec-ts/service";
+import { type Clock, createWatchdog, openScope, orAborted, type Pulse, type Watchdog } from "@iexec-ts/service";
 import type { Database, OwnConnection, Sql } from "./database.ts";
 
 /**
@@ -19,6 +19,11 @@ export async function signal(sql: Sql, topic: Topic, text: string): Promise<void
   await sql.run("SELECT pg_notify($1, $2)", [`${PREFIX}${topic}`, text]);
 }
 
+/** Sends many of one topic at once when the transaction commits. */
+export async function signalAll(sql: Sql, topic: Topic, texts: readonly string[]): Promise<void> {
+  await sql.run("SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text", [`${PREFIX}${topic}`, texts]);
+}
+
 export interface Signals {
   on(topic: Topic, listener: (text: string) => void): () => void;
   /** Called after the connection was lost and found again: signals may have been missed. */
@@ -29,7 +34,7 @@ export interface Signals {
 const RETRY_MS = { base: 200, max: 10_000 };
 /** A connection whose other end has vanished says nothing by itself: it is asked something this often. */
 const ASK_EVERY_MS = 15_000;
-const LIMITS = { statementMs: 5_000, answerMs: 10_000 };
+const ANSWER_MS = 10_000;
 const BOUND_MS = 60_000;
 
 /**
@@ -47,7 +52,7 @@ export async function listen(
   const closing = new AbortController();
 
   const subscribe = async (): Promise<OwnConnection> => {
-    const connection = await database.connection(LIMITS);
+    const connection = await database.connection({ statementMs: ANSWER_MS, answerMs: ANSWER_MS });
     connection.onNotification((channel, text) => {
       const topic = TOPICS.find((name) => `${PREFIX}${name}` === channel);
       if (topic !== undefined) for (const listener of listeners.get(topic) ?? []) listener(text);
@@ -61,13 +66,18 @@ export async function listen(
     }
   };
 
+  const ask = async (connection: OwnConnection): Promise<void> => {
+    using patience = openScope([], { ms: ANSWER_MS, clock });
+    await orAborted(connection.run("SELECT 1"), patience.signal);
+  };
+
   /** Returns when the connection is gone; throws when it does not answer. */
   const hear = async (connection: OwnConnection, pulse: Pulse): Promise<void> => {
     using here = openScope([pulse.signal, connection.gone]);
     while (!here.signal.aborted) {
       pulse.beat();
       await clock.sleep(ASK_EVERY_MS, here.signal).catch(() => undefined);
-      if (!here.signal.aborted) await connection.run("SELECT 1");
+      if (!here.signal.aborted) await ask(connection);
     }
   };
 

@@ -68,8 +68,8 @@ export interface CallRunner {
  */
 export function createCallRunner(deps: {
   readonly database: Database;
-  readonly hub: Hub;
-  readonly pool: RpcPool;
+  readonly hub: { readonly configuration: Pick<Hub["configuration"], "address" | "callbackGas"> };
+  readonly pool: Pick<RpcPool, "head" | "waitForBlock">;
   readonly queue: Pick<TxQueue, "submit">;
   readonly clock: Clock;
   readonly logger: Logger;

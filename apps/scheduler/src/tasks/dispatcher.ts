@@ -40,7 +40,7 @@ export interface Dispatcher {
  */
 export function createDispatcher(deps: {
   readonly database: Database;
-  readonly pool: RpcPool;
+  readonly pool: Pick<RpcPool, "head" | "onHead">;
   readonly clock: Clock;
   readonly watchdog: Watchdog;
   /** Decides one task; must write nothing after the abort of `signal`. */
