@@ -1,8 +1,10 @@
 import { nanoRlc, type TaskId, type TaskObservation } from "@iexec-ts/poco";
-import { type Backoff, CodedError } from "@iexec-ts/service";
+import { type Backoff, CodedError, type ErrorCode } from "@iexec-ts/service";
 import type { TaskNotification } from "@iexec-ts/wire";
 import { type Decision, decide, type Observation, type Stage } from "./decide.ts";
+import { faultFrom, faultOf } from "./faults.ts";
 import { gasNeeded } from "./gas-reserve.ts";
+import { giveBack } from "./give-back.ts";
 import type { Ports } from "./ports.ts";
 import type { Replicate } from "./replicate.ts";
 import { canRetry } from "./retry.ts";
@@ -33,6 +35,8 @@ export class ReplicateEngine {
   readonly #blind = new Set<TaskId>();
   readonly #stop = new AbortController();
   readonly #unsubscribe: () => void;
+  /** Alarms are raised once each. */
+  readonly #alarmed = new Set<ErrorCode>();
 
   constructor(ports: Ports, options: EngineOptions) {
     this.#ports = ports;
@@ -89,7 +93,7 @@ export class ReplicateEngine {
         }
       } catch (thrown) {
         if (signal.aborted) return;
-        const error = CodedError.from(thrown);
+        const error = faultFrom(thrown);
         log.warn("replicate will try again", { taskId, status: journal.find(taskId)?.status, error });
         await clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
       }
@@ -138,7 +142,22 @@ export class ReplicateEngine {
     for (const listener of this.#closedListeners) listener(replicate);
   }
 
+  /** Runs a stage; one that failed is given back where the table of faults says so, and thrown on to be tried again otherwise. */
   async #runStage(taskId: TaskId, stage: Stage, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#work(taskId, stage, signal);
+    } catch (thrown) {
+      const error = faultFrom(thrown);
+      if (signal.aborted) throw error;
+      if (faultOf(error).follows === "alarm" && !this.#alarmed.has(error.code)) {
+        this.#alarmed.add(error.code);
+        this.#options.onAlarm(error);
+      }
+      if (!(await giveBack(this.#ports.journal.get(taskId), stage, error, this.#ports))) throw error;
+    }
+  }
+
+  async #work(taskId: TaskId, stage: Stage, signal: AbortSignal): Promise<void> {
     const work = STAGES[stage];
     if (!DROPPABLE.has(stage)) return work(this.#ports.journal.get(taskId), this.#ports, signal);
 

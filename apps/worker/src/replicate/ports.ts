@@ -32,7 +32,7 @@ export interface Ports {
   /** {base dir}/{worker name}: one folder per task below it. */
   readonly tasksDir: string;
   readonly journal: Journal;
-  readonly pool: RpcPool;
+  readonly pool: Pick<RpcPool, "onHead" | "waitForBlock">;
   readonly hub: Hub;
   readonly queue: TxQueue;
   readonly sandbox: Sandbox;
