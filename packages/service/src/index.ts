@@ -35,6 +35,7 @@ export {
   type ValueOf,
   type Values,
 } from "./config/setting.ts";
+export { countErrors } from "./count-errors.ts";
 export {
   appendTo,
   placeFolder,
