@@ -11,7 +11,7 @@ test.each([
   `${CREATE}exec: "/etc": permission denied: unknown`,
   `${GVISOR}creating process: failed to load /nothing: no such file or directory: unknown`,
   `${GVISOR}error finding executable "nothing" in PATH [/usr/bin /bin]: no such file or directory: unknown`,
-  "unable to find user nobodyhere: no matching entries in passwd file",
+  "unable to find user somebody: no matching entries in passwd file",
   "unable to find user 0: read /var/lib/docker/overlay2/c7bc/merged/etc/passwd: is a directory",
   "exec /app: exec format error",
 ])("the image's: %s", (reason) => {
