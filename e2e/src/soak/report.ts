@@ -99,6 +99,8 @@ function figuresOf(run: SoakRun): Readonly<Record<string, Figure>> {
     if (rss.length > 0) figures[`${name}_rss_mib`] = figure(rss, "MiB");
     if (heap.length > 0) figures[`${name}_heap_mib`] = figure(heap, "MiB");
     if (growths.length > 0) figures[`${name}_rss_growth_mib_per_100`] = figure(growths, "MiB", GROWTH_TARGETS[role], Math.max(...growths));
+    const cpu = all.flatMap((one) => growthOf(one, (sample) => sample.cpuSeconds) ?? []);
+    if (cpu.length > 0) figures[`${name}_cpu_s_per_100`] = figure(cpu, "s", undefined, Math.max(...cpu));
     if (heapGrowths.length > 0)
       figures[`${name}_heap_growth_mib_per_100`] = figure(heapGrowths, "MiB", undefined, Math.max(...heapGrowths));
   }
