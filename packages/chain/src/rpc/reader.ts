@@ -45,7 +45,7 @@ export function createReader(parts: ReaderParts): (request: { method: string; pa
     for (;;) {
       parts.signal.throwIfAborted();
       // A node that answers its monitor and nothing else comes back each time it is given up.
-      const endpoint = pick(parts, parts.now() > deadline ? tried.union(silent) : tried);
+      const endpoint = pick(parts, parts.now() > deadline ? new Set([...tried, ...silent]) : tried);
       if (endpoint === undefined) {
         if (trouble !== undefined) throw asViem(trouble, method, tried);
         if (!(await parts.nextChange(deadline))) throw new CodedError("CHN-1003", { method, reason: parts.reasons() });

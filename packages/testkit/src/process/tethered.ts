@@ -33,6 +33,7 @@ export interface Tethered {
 
 const OUTPUT_KEPT = 16_384;
 const STOP_GRACE_MS = 5_000;
+const OUTPUT_GRACE_MS = 2_000;
 
 /*
  * Waits until the pipe on its standard input closes, which the kernel does however the parent ends, then ends the program.
@@ -65,6 +66,15 @@ export async function spawnTethered(options: TetheredOptions, signal?: AbortSign
   const exited = new Promise<number | null>((resolve) => {
     child.once("close", (code) => resolve(code));
     child.once("error", () => resolve(null));
+    // Something it started may hold its output open for ever.
+    child.once("exit", (code) => {
+      const timer = setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve(code);
+      }, OUTPUT_GRACE_MS);
+      child.once("close", () => clearTimeout(timer));
+    });
   });
   void exited.then(() => {
     // With a folder to remove the watchdog ends by itself once its input closes.
