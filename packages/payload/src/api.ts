@@ -63,6 +63,8 @@ export type SealOutput = (
     readonly callback: Address;
     readonly limits: OutputLimits;
     readonly extras: OutputExtras;
+    /** Called with each part that was written to the zip; for whoever watches over the caller. */
+    readonly onAlive?: () => void;
   },
   signal: AbortSignal,
 ) => Promise<SealedOutput>;

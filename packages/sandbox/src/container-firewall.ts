@@ -59,6 +59,7 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
 
   /** Runs one command in the helper; a helper whose time is over is replaced. */
   async function run(command: readonly string[], signal?: AbortSignal): Promise<string> {
+    // Bounded: two attempts.
     for (let attempt = 0; ; attempt++) {
       helper ??= create();
       const mine = helper;

@@ -266,6 +266,7 @@ function follow(
   container.exited.then(() => done.end());
 
   const tellAlive = async (signal: AbortSignal, onAlive: () => void): Promise<void> => {
+    // Bounded: the end of the wait ends it.
     while (!signal.aborted && engine.has(container)) {
       onAlive();
       await engine.clock.sleep(LOOK_AGAIN_MS, signal).catch(() => undefined);

@@ -25,6 +25,7 @@ export async function untilExceeded(
   capBytes: number,
   { clock, random, signal }: { clock: Clock; random: () => number; signal: AbortSignal },
 ): Promise<void> {
+  // Bounded: the signal ends it, and the run that it belongs to has its own watch.
   for (;;) {
     const began = clock.monotonicMs();
     const { bytes, exceeded } = await measure(signal);

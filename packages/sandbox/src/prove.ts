@@ -54,6 +54,7 @@ export async function proveOnEngine(ports: ProvePorts, request: ProofRequest, si
     signal,
   );
   try {
+    // Bounded: a runtime that does not work is not offered again.
     for (;;) {
       const { runtimes, runtime: offline, networkRuntime } = await ports.report();
       const runtime = network === "none" ? offline : networkRuntime;

@@ -46,6 +46,7 @@ type Cause = "deadline" | "output";
 
 /** Resolves at the instant; the wall clock is read again now and then, since it may be set. */
 async function sleepUntil(clock: Clock, instant: Date, signal: AbortSignal): Promise<void> {
+  // Bounded: the instant comes, or the signal ends it.
   for (;;) {
     const left = instant.getTime() - clock.now().getTime();
     if (left <= 0) return;
@@ -88,6 +89,7 @@ export async function supervise(run: Supervised, ports: SupervisePorts, signal: 
   // Awaited below only while the container runs; after that its rejection has no reader.
   limit.catch(() => undefined);
 
+  // Bounded: the watchdog of `follow` ends it when `onAlive` is not called any more.
   for (;;) {
     const found = await patient(() => inspectContainer(engine, run.id, signal));
     if (found === undefined || found.State.Status === "removing" || found.State.Status === "dead") {

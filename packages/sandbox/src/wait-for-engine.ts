@@ -16,6 +16,7 @@ export async function onceEngineAnswers<T>(
   call: () => Promise<T>,
   { clock, random, signal, onLost }: { clock: Clock; random: () => number; signal: AbortSignal; onLost: () => void },
 ): Promise<T> {
+  // Bounded: the signal ends it, and each call has a deadline; whoever waits is told of each try by `onLost`.
   for (let attempt = 0; ; attempt++) {
     try {
       return await call();

@@ -35,8 +35,13 @@ test("vector V9: a dataset of the 9.x format", async () => {
   const encrypted = Buffer.from(V9.encrypted, "hex");
   expect(createHash("sha256").update(encrypted).digest("hex")).toBe(V9.checksum);
   await writeFile(at("d.enc"), encrypted);
-  await decryptDataset({ source: at("d.enc"), target: at("d"), key: V9.key }, never);
+  let signs = 0;
+  const onAlive = () => {
+    signs += 1;
+  };
+  await decryptDataset({ source: at("d.enc"), target: at("d"), key: V9.key, onAlive }, never);
   expect(await readFile(at("d"), "utf8")).toBe("plain dataset content\n");
+  expect(signs).toBe(1);
 });
 
 test.each([

@@ -16,6 +16,8 @@ const deriveKey = promisify(pbkdf2);
 export interface DecryptRequest {
   readonly source: string;
   readonly target: string;
+  /** Called with each part that was deciphered; for whoever watches over the caller. */
+  readonly onAlive?: () => void;
 }
 
 /**
@@ -57,7 +59,7 @@ export async function decryptOpensslDataset(request: DecryptRequest & { readonly
 }
 
 async function decryptFrom(
-  { source, target }: DecryptRequest,
+  { source, target, onAlive }: DecryptRequest,
   headerBytes: number,
   signal: AbortSignal,
   keyOf: (header: Buffer) => Promise<{ readonly key: Buffer; readonly iv: Buffer }>,
@@ -65,7 +67,7 @@ async function decryptFrom(
   try {
     const { key, iv } = await keyOf(await readHeader(source, headerBytes));
     const decipher = createDecipheriv("aes-256-cbc", key, iv);
-    const decryptTo = (file: FileHandle) => decipherBlocks({ source, start: headerBytes, decipher, file }, signal);
+    const decryptTo = (file: FileHandle) => decipherBlocks({ source, start: headerBytes, decipher, file, onAlive }, signal);
     // The encrypted file is durable and checked; the plain one can be made from it again.
     await writeDurably(target, decryptTo, { flush: false });
   } catch (thrown) {
@@ -77,7 +79,13 @@ async function decryptFrom(
 
 /** Reads one block and writes another while a third is deciphered, in buffers that are used again: fresh ones cost more than AES does. */
 async function decipherBlocks(
-  { source, start, decipher, file }: { source: string; start: number; decipher: Decipheriv; file: FileHandle },
+  {
+    source,
+    start,
+    decipher,
+    file,
+    onAlive,
+  }: { source: string; start: number; decipher: Decipheriv; file: FileHandle; onAlive: (() => void) | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const input = await open(source);
@@ -106,6 +114,7 @@ async function decipherBlocks(
         length += plain.length;
       }
       await writing;
+      onAlive?.();
       writing = writeAll(file, plainText.now.subarray(0, length));
       writing.catch(() => undefined);
       swap(cipherText);

@@ -1,8 +1,8 @@
 import { lookup as dnsLookup, type LookupAddress } from "node:dns";
 import { isIP } from "node:net";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope, orAborted } from "@iexec-ts/service";
 import ipaddr from "ipaddr.js";
-import { Agent, buildConnector } from "undici";
+import { Agent, buildConnector, errors } from "undici";
 
 /** Name resolution as a port; the default is the system's. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
@@ -69,7 +69,13 @@ export function guardedAgent(options: {
 }): Agent {
   return new Agent({
     connect: (target, callback) => {
-      allowedAddresses(target.hostname, options.allowPrivate, options.resolve).then(
+      // A name server that never answers must not use up the time of all tries.
+      const resolve: Resolve = async (hostname) => {
+        const late = (): Error => new errors.ConnectTimeoutError("the name server did not answer in time");
+        using looking = openScope([], { ms: options.connectMs, reason: late });
+        return await orAborted(options.resolve(hostname), looking.signal);
+      };
+      allowedAddresses(target.hostname, options.allowPrivate, resolve).then(
         (addresses) => {
           const connect = buildConnector({
             timeout: options.connectMs,

@@ -4,6 +4,9 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { inputFileName } from "@iexec-ts/poco";
 import { CodedError, seededRandom } from "@iexec-ts/service";
@@ -12,6 +15,8 @@ import type { FetchPolicy } from "../api.ts";
 import { downloadDataset, downloadInputFiles } from "./download.ts";
 import { createFetchToFile } from "./fetch-to-file.ts";
 
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 const servers: Server[] = [];
 let dir: string;
@@ -87,6 +92,36 @@ describe("fetchToFile", () => {
     };
     expect((await fetchToFile(url, join(dir, "a"), policy({ tries: 2 }, { onAlive }), never)).bytes).toBe(6);
     expect(signs).toBe(4);
+  });
+
+  test("a name server that never answers costs a try no more than a connection may", async () => {
+    const resolve = () => new Promise<never>(() => undefined);
+    const hanging = createFetchToFile({ ...quick, resolve });
+    const began = policy({ connectMs: 100, tries: 2, totalMs: 60_000 });
+    expect(await code(hanging("http://example.org/file", join(dir, "a"), began, never))).toBe("PAY-1105");
+  });
+
+  test("an abort after forced collections ends a download, whether bytes have come or not", async () => {
+    for (const begins of [true, false]) {
+      const url = await serve((_, response) => {
+        if (begins) response.write("x");
+      });
+      const abort = new AbortController();
+      let outcome: unknown = "pending";
+      (() => {
+        void fetchToFile(url, join(dir, "a"), policy(), abort.signal).catch((thrown: unknown) => {
+          outcome = thrown;
+        });
+      })();
+      for (let turn = 0; turn < 5; turn += 1) {
+        await delay(10);
+        collect();
+      }
+      expect(outcome).toBe("pending");
+      abort.abort("enough");
+      while (outcome === "pending") await delay(5);
+      expect(outcome).toBe("enough");
+    }
   });
 
   test("tries again after a passing failure", async () => {

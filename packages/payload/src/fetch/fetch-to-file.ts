@@ -151,6 +151,7 @@ async function fetchOnce(
 ): Promise<Download> {
   const { limits } = policy;
   let url = checkedUrl(start);
+  // Bounded: `maxRedirects`, and the time of all tries.
   for (let hops = 0; ; hops++) {
     const response = await request(url, {
       method: "GET",

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { IpfsStore } from "../api.ts";
 import { parseCid } from "./cid.ts";
 
+const CLIENT_IDLE_MS = 120_000;
 const FOREVER = "public, max-age=29030400, immutable";
 
 /** The part of a file a `Range` header asks for: inclusive bounds, `unsatisfiable`, or undefined for the whole file. */
@@ -85,6 +86,8 @@ async function sendFile(store: IpfsStore, cid: string, request: FastifyRequest, 
   reply.code(range === undefined ? 200 : 206).header("content-length", length);
   if (range !== undefined) reply.header("content-range", `bytes ${range.start}-${range.end}/${file.bytes}`);
   if (request.method === "HEAD" || length === 0) return await reply.send(request.method === "HEAD" ? null : "");
+  // A client that takes nothing any more is left, or it would hold its connection and the file for ever.
+  reply.raw.setTimeout(CLIENT_IDLE_MS, () => reply.raw.destroy());
   // A block that turns out to be missing or damaged later on cuts the connection short of the announced length.
   return await reply.send(store.get(cid, range));
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope, orAborted } from "@iexec-ts/service";
 import { Agent, type Dispatcher, request } from "undici";
 import { z } from "zod";
 import type { IpfsStore } from "../api.ts";
@@ -9,6 +9,8 @@ import { reasonOf } from "../reason.ts";
 import { parseCid } from "./cid.ts";
 
 const MAX_ANSWER_BYTES = 1 << 20;
+/** What is under way at a close may end in this time, in milliseconds. */
+const CLOSE_MS = 5_000;
 const MAX_BLOCK_BYTES = 4 << 20;
 const addAnswer = z.object({ Hash: z.string() });
 const statAnswer = z.object({ Size: z.number().int().nonnegative() });
@@ -140,6 +142,9 @@ export function createKuboIpfs(options: KuboOptions): IpfsStore {
       const bytes = await readAll(response, MAX_BLOCK_BYTES);
       return response.statusCode === 200 ? bytes : undefined;
     },
-    close: () => agent.close(),
+    close: async () => {
+      using closing = openScope([], { ms: CLOSE_MS });
+      await orAborted(agent.close(), closing.signal).catch(() => agent.destroy());
+    },
   };
 }

@@ -19,6 +19,7 @@ export async function* readTreeFile(file: TreeFile): AsyncGenerator<Buffer> {
     const same = stats.isFile() && stats.nlink === 1n && stats.dev === file.device && stats.ino === file.inode;
     if (!same) throw changed(file);
     let left = file.bytes;
+    // Bounded: the file's size when it was listed.
     for (;;) {
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, left + 1));
       const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, null);

@@ -25,7 +25,7 @@ type Contents = ReadonlyMap<string, () => AsyncIterable<Buffer> | Iterable<Buffe
  * SIDE EFFECTS: creates or replaces `zipPath`, atomically.
  * @source reference/compute.md 2.1 to 2.3, 2.8, 6.6
  */
-export const sealOutput: SealOutput = async ({ outDir, zipPath, callback, limits, extras }, signal) => {
+export const sealOutput: SealOutput = async ({ outDir, zipPath, callback, limits, extras, onAlive }, signal) => {
   const tree = await walkOutput(outDir, limits, signal);
   const computed = await readComputed(tree, limits);
   const contents = overlay(tree, computed, { "stdout.txt": extras.stdout, "stderr.txt": extras.stderr }, limits);
@@ -43,7 +43,7 @@ export const sealOutput: SealOutput = async ({ outDir, zipPath, callback, limits
     const open = contents.get(path) ?? (() => []);
     return { name: path, open: wanted.has(path) ? () => hashing(open(), (hash) => hashes.set(path, hash)) : open };
   });
-  const zip = await zipOrThrow(zipPath, entries, signal);
+  const zip = await zipOrThrow(zipPath, entries, signal, onAlive);
   return {
     digest: digestOf(determinism, hashes),
     callbackData: determinism.kind === "callback" ? determinism.data : undefined,
@@ -91,9 +91,9 @@ async function* hashing(source: AsyncIterable<Buffer> | Iterable<Buffer>, done: 
   done(finishHash(hash));
 }
 
-async function zipOrThrow(path: string, entries: readonly ZipEntry[], signal: AbortSignal): ReturnType<typeof writeZip> {
+async function zipOrThrow(...[path, entries, signal, onAlive]: Parameters<typeof writeZip>): ReturnType<typeof writeZip> {
   try {
-    return await writeZip(path, entries, signal);
+    return await writeZip(path, entries, signal, onAlive);
   } catch (thrown) {
     signal.throwIfAborted();
     if (thrown instanceof CodedError) throw thrown;

@@ -44,7 +44,12 @@ const WORTH_COMPRESSING = 0.97;
  * SIDE EFFECTS: creates or replaces `path`, atomically.
  * @source reference/compute.md 2.8
  */
-export async function writeZip(path: string, entries: Iterable<ZipEntry>, signal: AbortSignal): Promise<ZipFile> {
+export async function writeZip(
+  path: string,
+  entries: Iterable<ZipEntry>,
+  signal: AbortSignal,
+  onAlive: () => void = () => undefined,
+): Promise<ZipFile> {
   const hash = sha256();
   let bytes = 0;
   await writeDurably(path, async (file) => {
@@ -53,6 +58,7 @@ export async function writeZip(path: string, entries: Iterable<ZipEntry>, signal
       hash.update(chunk);
       bytes += chunk.byteLength;
       await writeAll(file, chunk);
+      onAlive();
     }
   });
   return { path, bytes, sha256: finishHash(hash) };

@@ -3,6 +3,8 @@ import type Docker from "dockerode";
 import { z } from "zod";
 import { type ImageFiles, tarStream } from "./tar-file.ts";
 
+/** Longest time between two words of the engine about one image. */
+const SILENCE_MS = 180_000;
 const progressLine = z.looseObject({
   error: z.string().optional(),
   aux: z.looseObject({ Digest: z.string().optional(), ID: z.string().optional() }).optional(),
@@ -23,7 +25,15 @@ export async function dockerProgress(
   try {
     const stream = await call();
     const lines = await new Promise<unknown[]>((resolve, reject) => {
-      docker.modem.followProgress(stream, (error: Error | null, output: unknown[]) => (error === null ? resolve(output) : reject(error)));
+      const silent = setTimeout(() => reject(new Error(`the engine was silent for ${SILENCE_MS / 1000} s`)), SILENCE_MS);
+      docker.modem.followProgress(
+        stream,
+        (error: Error | null, output: unknown[]) => {
+          clearTimeout(silent);
+          return error === null ? resolve(output) : reject(error);
+        },
+        () => silent.refresh(),
+      );
     });
     const parsed = lines.flatMap((line): ProgressLine[] => {
       const result = progressLine.safeParse(line);

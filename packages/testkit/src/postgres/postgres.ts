@@ -38,6 +38,9 @@ export interface PostgresServer {
 }
 
 const USER = "iexec";
+const INITDB_MS = 120_000;
+const CONNECT_MS = 20_000;
+const QUERY_MS = 60_000;
 const run = promisify(execFile);
 
 /**
@@ -88,7 +91,7 @@ async function prepareCluster(home: string, owner: Owner | undefined, temporary:
   args.push("--encoding", "UTF8", "--locale", "C", "--no-instructions");
   if (temporary) args.push("--no-sync");
   try {
-    await run(postgresBinaries().initdb, args, { cwd: home, ...(owner ?? {}) });
+    await run(postgresBinaries().initdb, args, { cwd: home, timeout: INITDB_MS, ...(owner ?? {}) });
   } catch (error) {
     await rm(data, { recursive: true, force: true });
     const reason = error instanceof Error ? error.message.slice(-600) : String(error);
@@ -151,7 +154,7 @@ async function createDatabase(serverUrl: string, wanted: string | undefined): Pr
 }
 
 async function maintenance(serverUrl: string, name: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: serverUrl });
+  const client = new pg.Client({ connectionString: serverUrl, connectionTimeoutMillis: CONNECT_MS, query_timeout: QUERY_MS });
   try {
     await client.connect();
     await work(client);

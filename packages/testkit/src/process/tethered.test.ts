@@ -33,6 +33,13 @@ describe("spawnTethered", () => {
     await program.stop();
   });
 
+  test("a program whose own child holds its output open is stopped all the same", async () => {
+    const program = await spawnTethered(shell("sleep 600 & echo child $!; echo ready 42; exec sleep 600"));
+    await program.stop();
+    expect(isAlive(program.pid)).toBe(false);
+    process.kill(Number(/child (\d+)/.exec(program.output())?.[1]), "SIGKILL");
+  });
+
   test("a program that ends before it is ready is NET-1002", async () => {
     await expect(spawnTethered(shell("echo broken >&2; exit 3"))).rejects.toMatchObject({ code: "NET-1002" });
   });

@@ -33,6 +33,7 @@ export interface Tethered {
 }
 
 const OUTPUT_KEPT = 16_384;
+const OUTPUT_GRACE_MS = 2_000;
 
 /**
  * Starts a program that never outlives this process, even when this process is killed with SIGKILL, and that does not keep this
@@ -53,6 +54,15 @@ export async function spawnTethered(options: TetheredOptions, signal?: AbortSign
   const exited = new Promise<number | null>((resolve) => {
     child.once("close", (code) => resolve(code));
     child.once("error", () => resolve(null));
+    // Something it started may hold its output open for ever.
+    child.once("exit", (code) => {
+      const timer = setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve(code);
+      }, OUTPUT_GRACE_MS);
+      child.once("close", () => clearTimeout(timer));
+    });
   });
   let tail = "";
   const stop = async (): Promise<number | null> => {

@@ -61,6 +61,7 @@ function answerFor({ status, cause }: ReadV9Update, { kind, action }: ReportAnsw
 async function holding<T>(attempt: () => Promise<T>, { clock, random, signal }: V9ReportDeps): Promise<T> {
   const until = clock.monotonicMs() + HOLD_MS;
   const waits = backoff({ baseMs: 250, maxMs: 5_000 }, random);
+  // Bounded: the request's signal ends it.
   for (;;) {
     try {
       return await attempt();
