@@ -59,4 +59,5 @@ export { type Random, seededRandom, systemRandom } from "./random.ts";
 export { Redacted } from "./redacted.ts";
 export { openScope, orAborted, type Scope, type ScopeLimit } from "./scope.ts";
 export { createShutdown, hookSignals, type Shutdown, type ShutdownReport, type SignalSource } from "./shutdown.ts";
+export { tellStalls } from "./tell-stalls.ts";
 export { createWatchdog, type LoopOptions, type Pulse, type Stall, type Watchdog, type WatchdogDeps } from "./watchdog.ts";
