@@ -7,7 +7,9 @@ import { joinSet } from "./join/join-set.ts";
 import { networkSet } from "./network-set.ts";
 import { operatorSet } from "./operator/operator-set.ts";
 import { pageSet } from "./page/page-set.ts";
+import { forcesGc } from "./rig/program-process.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
+import { soakSet } from "./soak/soak-set.ts";
 import { replaySet } from "./statuses/replay-set.ts";
 import { statusesSet } from "./statuses/statuses-set.ts";
 import { wrongSet } from "./wrong/wrong-set.ts";
@@ -38,12 +40,15 @@ const SETS: readonly RunnableSet[] = [
   runnable(hostileSet),
   runnable(operatorSet),
   runnable(joinSet),
+  runnable(soakSet),
 ];
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },
   allowPositionals: true,
 });
+// What is put before the programs of the rig, here too.
+if (forcesGc()) await import("./rig/force-gc.ts");
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 const [name] = positionals;
 const stop = new AbortController();

@@ -3,3 +3,4 @@ export { buyTask, type TaskOrder } from "./local/buy-task.ts";
 export type { DemoImage } from "./local/demo-image.ts";
 export { ROLE_ACCOUNTS } from "./local/prepare-chain.ts";
 export { ANY_PORTS, type Network, type NetworkOptions, startNetwork } from "./network.ts";
+export type { RunService, ServiceProgram } from "./service-programs.ts";

@@ -42,8 +42,11 @@ export class Rig {
     return this.network.prepared.chain;
   }
 
-  /** The next unused wallet as a worker, not started yet. */
-  worker(env: Readonly<Record<string, string>> = {}, program?: string): WorkerProcess {
+  /**
+   * The next unused wallet as a worker, not started yet.
+   * @param forceGc - a garbage collection each second
+   */
+  worker(env: Readonly<Record<string, string>> = {}, program?: string, forceGc?: boolean): WorkerProcess {
     const spare = this.network.spares[this.#used];
     if (spare === undefined) throw new Error("the rig has no wallet left: ask for more");
     this.#used += 1;
@@ -54,6 +57,7 @@ export class Rig {
       env: { IEXEC_WORKER_LOG_LEVEL: "debug", ...spare.env, ...env },
       logPath: join(logs, `${spare.env.IEXEC_WORKER_NAME}.log`),
       ...(program === undefined ? {} : { program }),
+      ...(forceGc === undefined ? {} : { forceGc }),
     });
     this.#processes.push(worker);
     return worker;
