@@ -16,6 +16,11 @@ export interface FetchPolicy {
   readonly allowPrivate: readonly string[];
   /** IPFS gateways, tried in order, without a trailing slash. */
   readonly gateways: readonly string[];
+  /**
+   * Called with each try and each time bytes came; for whoever watches over the caller. At most `connectMs`, `idleMs` or the longest wait
+   * between two tries (10 seconds) apart, whichever is longest.
+   */
+  readonly onAlive?: () => void;
 }
 
 /** Downloads one URL into a file, streaming. Errors: PAY-11xx. */

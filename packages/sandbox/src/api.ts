@@ -54,15 +54,33 @@ export interface RunResult {
   readonly stderr: CapturedLog;
 }
 
+/**
+ * Longest time between two calls of an `onAlive`, in milliseconds, while what was asked for is neither done nor failed; for the bound of
+ * whoever watches over the caller.
+ */
+export const ALIVE_WITHIN_MS = 300_000;
+
 export interface Running {
   readonly id: string;
   /** True when an existing container was adopted instead of started. */
   readonly adopted: boolean;
-  /** Resolves when the container has exited or was killed at its deadline. The container is kept until `remove`. */
-  wait(signal?: AbortSignal): Promise<RunResult>;
+  /**
+   * Resolves when the container has exited or was killed at its deadline. The container is kept until `remove`.
+   *
+   * @param onAlive - called each time the engine confirmed that the container is there, each time an engine that is away was asked in vain
+   *   and will be asked again, and while the end is collected: the wait goes on for a reason. At most `ALIVE_WITHIN_MS` apart.
+   */
+  wait(signal?: AbortSignal, onAlive?: () => void): Promise<RunResult>;
   kill(): Promise<void>;
   /** Idempotent. */
   remove(): Promise<void>;
+}
+
+export interface PullOptions {
+  /** Milliseconds the whole pull may take. */
+  readonly timeoutMs: number;
+  /** Called each time the engine told of progress, at most `ALIVE_WITHIN_MS` apart. */
+  readonly onAlive?: () => void;
 }
 
 export interface RegistryCredentials {
@@ -102,7 +120,8 @@ export interface EngineReport {
 export interface Sandbox {
   /** Throws SBX-1001 when the engine cannot be reached. */
   inspectEngine(signal?: AbortSignal): Promise<EngineReport>;
-  pull(image: string, options: { readonly timeoutMs: number }, signal?: AbortSignal): Promise<PulledImage>;
+  /** Errors: SBX-1101 to SBX-1109; SBX-1001 also when the engine fell silent. */
+  pull(image: string, options: PullOptions, signal?: AbortSignal): Promise<PulledImage>;
   findImage(image: string): Promise<PulledImage | undefined>;
   /** SIDE EFFECTS: creates and starts a container, or adopts the one of this name. */
   run(spec: RunSpec, signal?: AbortSignal): Promise<Running>;

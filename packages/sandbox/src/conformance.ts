@@ -91,6 +91,29 @@ export function sandboxConformance({ describe, test, expect }: TestRunner, make:
     );
 
     test(
+      "a wait says that it is alive while the app runs, and no more once it was given up",
+      inWorld(async (world) => {
+        const { running } = await started(world, specFor(world, "forever"));
+        const abort = new AbortController();
+        const alive = Promise.withResolvers<void>();
+        let signs = 0;
+        const waiting = codeOf(
+          running.wait(abort.signal, () => {
+            signs += 1;
+            alive.resolve();
+          }),
+        );
+        await alive.promise;
+        abort.abort("enough");
+        expect(await waiting).toBe("enough");
+        const before = signs;
+        await running.kill();
+        await running.wait();
+        expect(signs).toBe(before);
+      }),
+    );
+
+    test(
       "an exit code other than 0 is a result, not an error",
       inWorld(async (world) => {
         const { running } = await started(world, specFor(world, "exit-3"));
@@ -271,7 +294,12 @@ export function sandboxConformance({ describe, test, expect }: TestRunner, make:
       inWorld(async (world) => {
         const sandbox = world.open();
         const { image } = world.app("hello");
-        const { id } = await sandbox.pull(image, { timeoutMs: 60_000 });
+        let signs = 0;
+        const onAlive = () => {
+          signs += 1;
+        };
+        const { id } = await sandbox.pull(image, { timeoutMs: 60_000, onAlive });
+        expect(signs).toBeGreaterThanOrEqual(1);
         expect(await sandbox.findImage(image)).toMatchObject({ id });
       }),
     );

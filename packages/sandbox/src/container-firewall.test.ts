@@ -46,7 +46,7 @@ function fakeEngine(rules: "nft" | "legacy" | "none") {
       answer(request);
       return undefined;
     },
-    stream: async () => Readable.from([Buffer.from("said\r\n")]),
+    stream: async (_request, _options, read) => read(Readable.from([Buffer.from("said\r\n")])),
   };
   return {
     engine,

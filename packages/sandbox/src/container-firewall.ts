@@ -1,3 +1,4 @@
+import { openScope, orAborted } from "@iexec-ts/service";
 import { z } from "zod";
 import { removeContainer, startContainer } from "./containers.ts";
 import type { Firewall } from "./egress-guard.ts";
@@ -7,6 +8,8 @@ import { describeContainer } from "./own-container.ts";
 
 /** A helper that nobody removes ends by itself. */
 const LIFE_SECONDS = 900;
+/** An engine that hangs does not hold the stop; the helper then ends by itself. */
+const CLOSE_MS = 5_000;
 const MAX_OUTPUT_BYTES = 1024 * 1024;
 const MIB = 1024 * 1024;
 const LABEL = "iexec.firewall";
@@ -35,11 +38,12 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
   let created = false;
   let flavour: Promise<Flavour> | undefined;
 
-  async function create(signal?: AbortSignal): Promise<string> {
-    const self = await describeContainer(engine, own, signal);
+  /** Shared by all callers, so none of them can end it by giving up; each of its calls is bounded. */
+  async function create(): Promise<string> {
+    const self = await describeContainer(engine, own);
     if (self === undefined) throw new Error("the engine at the socket does not run this container");
     // One that a killed worker left may end at any moment.
-    await removeContainer(engine, name, signal);
+    await removeContainer(engine, name);
     created = true;
     const refused = (reason: string): never => {
       throw new Error(reason);
@@ -47,32 +51,32 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
     const { Id } = await engine.json(
       { method: "POST", path: "/containers/create", query: { name }, body: helperConfig(self.imageId, own) },
       createdSchema,
-      { what: "create the firewall's helper", signal, on: { 400: refused, 404: refused, 409: refused, 500: refused } },
+      { what: "create the firewall's helper", on: { 400: refused, 404: refused, 409: refused, 500: refused } },
     );
-    await startContainer(engine, Id, name, signal);
+    await startContainer(engine, Id, name);
     return Id;
   }
 
   /** Runs one command in the helper; a helper whose time is over is replaced. */
   async function run(command: readonly string[], signal?: AbortSignal): Promise<string> {
     for (let attempt = 0; ; attempt++) {
-      helper ??= create(signal);
+      helper ??= create();
       const mine = helper;
       try {
-        const output = await execute(engine, await mine, command, signal);
+        const output = await execute(engine, await unlessAborted(mine, signal), command, signal);
         if (output !== undefined) return output;
         if (attempt > 0) throw new Error("the firewall's helper ends at once");
       } catch (thrown) {
-        if (helper === mine && !(thrown instanceof CommandFailed)) helper = undefined;
+        if (helper === mine && !(thrown instanceof CommandFailed) && signal?.aborted !== true) helper = undefined;
         throw thrown;
       }
       if (helper === mine) helper = undefined;
     }
   }
 
-  async function find(signal?: AbortSignal): Promise<Flavour> {
+  async function find(): Promise<Flavour> {
     for (const each of FLAVOURS) {
-      const has = await run([each, "-w", "10", "-S", "DOCKER-USER"], signal).then(
+      const has = await run([each, "-w", "10", "-S", "DOCKER-USER"]).then(
         () => true,
         (thrown: unknown) => {
           if (thrown instanceof CommandFailed) return false;
@@ -85,11 +89,12 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
   }
 
   async function known(signal?: AbortSignal): Promise<Flavour> {
-    flavour ??= find(signal);
+    flavour ??= find();
+    const mine = flavour;
     try {
-      return await flavour;
+      return await unlessAborted(mine, signal);
     } catch (thrown) {
-      flavour = undefined;
+      if (flavour === mine && signal?.aborted !== true) flavour = undefined;
       throw thrown;
     }
   }
@@ -101,9 +106,10 @@ export function containerFirewall(engine: Engine, own: string): ContainerFirewal
       await run(["/bin/sh", "-c", script, "sh", rules], signal);
     },
     close: async () => {
-      await helper?.catch(() => undefined);
+      using closing = openScope([], { ms: CLOSE_MS });
+      if (helper !== undefined) await unlessAborted(helper, closing.signal).catch(() => undefined);
       // By its name: a call that was given up may have made it all the same.
-      if (created) await removeContainer(engine, name);
+      if (created) await removeContainer(engine, name, closing.signal);
       helper = undefined;
       created = false;
     },
@@ -132,6 +138,9 @@ const helperConfig = (image: string, own: string) => ({
   },
 });
 
+const unlessAborted = <T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> =>
+  signal === undefined ? promise : orAborted(promise, signal);
+
 /** The command ran and said no. */
 class CommandFailed extends Error {}
 
@@ -150,11 +159,19 @@ async function execute(engine: Engine, id: string, command: readonly string[], s
     { what, signal, on: { 404: gone, 409: gone } },
   );
   if (created === undefined) return undefined;
-  const answer = await engine.stream(
+  const answered = await engine.stream(
     { method: "POST", path: `/exec/${created.Id}/start`, body: { Detach: false, Tty: true } },
     { what, signal, on: { 404: gone, 409: gone } },
+    readOutput,
   );
-  if (answer === undefined) return undefined;
+  if (answered === undefined) return undefined;
+  const output = answered.replaceAll("\r\n", "\n");
+  const { ExitCode } = await engine.json({ method: "GET", path: `/exec/${created.Id}/json` }, execSchema, { what, signal });
+  if (ExitCode !== 0) throw new CommandFailed(output.trim() || `exit code ${ExitCode}`);
+  return output;
+}
+
+async function readOutput(answer: AsyncIterable<Uint8Array>): Promise<string> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const part of answer) {
@@ -163,8 +180,5 @@ async function execute(engine: Engine, id: string, command: readonly string[], s
     if (size > MAX_OUTPUT_BYTES) throw new Error("the firewall says too much");
     parts.push(bytes);
   }
-  const output = Buffer.concat(parts).toString("utf8").replaceAll("\r\n", "\n");
-  const { ExitCode } = await engine.json({ method: "GET", path: `/exec/${created.Id}/json` }, execSchema, { what, signal });
-  if (ExitCode !== 0) throw new CommandFailed(output.trim() || `exit code ${ExitCode}`);
-  return output;
+  return Buffer.concat(parts).toString("utf8");
 }

@@ -111,17 +111,14 @@ export async function removeContainer(engine: Engine, id: string, signal?: Abort
  * Errors: SBX-1001 when the connection breaks.
  */
 export async function awaitExit(engine: Engine, id: string, signal: AbortSignal): Promise<void> {
-  const answer = await engine.stream(
+  await engine.stream(
     { method: "POST", path: `/containers/${id}/wait`, query: { condition: "not-running" } },
-    { what: "wait for the container", signal, on: { 404: () => undefined } },
+    // It is silent as long as the app runs: who waits looks at the container now and then.
+    { what: "wait for the container", signal, idleMs: 0, on: { 404: () => undefined } },
+    async (answer) => {
+      for await (const _ of answer);
+    },
   );
-  if (answer === undefined) return;
-  try {
-    for await (const _ of answer);
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw new CodedError("SBX-1001", { what: "wait for the container", reason: "the connection broke" }, { cause });
-  }
 }
 
 /** Our containers that carry these labels, running or not. */

@@ -1,5 +1,5 @@
-import { CodedError, hasCode } from "@iexec-ts/service";
-import type { CapturedLog, EngineReport, PulledImage, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
+import { CodedError, createWatchdog, hasCode, orAborted } from "@iexec-ts/service";
+import type { CapturedLog, EngineReport, PulledImage, PullOptions, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
 import { checkSpec, containerConfig, logFileBytes, worstLogFileBytes } from "./container-config.ts";
 import { containerFirewall } from "./container-firewall.ts";
 import {
@@ -16,8 +16,9 @@ import { type EgressRules, egressRules, ensureRules, hostFirewall, hostResolvers
 import { createEngine, type Engine } from "./engine.ts";
 import { type EngineFacts, readEngine } from "./engine-report.ts";
 import type { ContainerDetails } from "./engine-schemas.ts";
+import { follow } from "./follow.ts";
 import { type ImageUses, memoryImageUses } from "./image-uses.ts";
-import { captureLogs, MalformedLog } from "./logs.ts";
+import { readLogs } from "./logs.ts";
 import { measureRun } from "./measure-run.ts";
 import type { DockerSandboxDeps, DockerSandboxOptions, SandboxLogger } from "./options.ts";
 import { type Measure, untilExceeded } from "./output-watch.ts";
@@ -28,7 +29,7 @@ import { type IsolationReport, type IsolationTarget, proveIsolation } from "./pr
 import { type PruneRequest, pruneImages } from "./prune-images.ts";
 import { checkPlatform, findImage, inspectImage, pullImage } from "./pull.ts";
 import { ensureNetwork, listNetworks, networkName, removeNetwork } from "./run-network.ts";
-import { type Ending, supervise } from "./supervise.ts";
+import type { Ending } from "./supervise.ts";
 import { sweepOrphans } from "./sweep-orphans.ts";
 import { backOffMs, onceEngineAnswers } from "./wait-for-engine.ts";
 
@@ -100,7 +101,13 @@ class DockerAdapter implements DockerSandbox {
     this.#engine = createEngine(options, deps.clock, this.#closing.signal);
     const inside = options.ownContainer === undefined ? undefined : containerFirewall(this.#engine, options.ownContainer);
     this.#closeFirewall = async () => inside?.close();
-    this.#deps = { logger: SILENT, random: Math.random, firewall: inside ?? hostFirewall, ...deps };
+    this.#deps = {
+      logger: SILENT,
+      random: Math.random,
+      watchdog: createWatchdog({ clock: deps.clock }),
+      firewall: inside ?? hostFirewall,
+      ...deps,
+    };
     egressRules(options.egress ?? {}, options.egress?.dns ?? []);
   }
 
@@ -109,16 +116,17 @@ class DockerAdapter implements DockerSandbox {
     return (await this.#engineFacts(signal)).report;
   }
 
-  async pull(image: string, { timeoutMs }: { readonly timeoutMs: number }, signal?: AbortSignal): Promise<PulledImage> {
+  async pull(image: string, options: PullOptions, signal?: AbortSignal): Promise<PulledImage> {
     const before = await findImage(this.#engine, image, signal);
     const ports = {
       engine: this.#engine,
       clock: this.#deps.clock,
       logger: this.#deps.logger,
       credentials: this.#options.registryCredentials ?? [],
+      silenceMs: this.#options.pullSilenceMs,
       platform: async () => (await this.#engineFacts(signal)).platform,
     };
-    const pulled = await pullImage(ports, image, timeoutMs, signal);
+    const pulled = await pullImage(ports, image, options, signal);
     // An image that was here before and that we never pulled belongs to the operator.
     if (before?.id !== pulled.id || (await this.#uses.all()).has(pulled.id)) await this.#uses.touch(pulled.id, this.#deps.clock.now());
     return pulled;
@@ -248,13 +256,15 @@ class DockerAdapter implements DockerSandbox {
   }
 
   #engineFacts(signal?: AbortSignal): Promise<EngineFacts> {
-    if (this.#facts !== undefined) return this.#facts;
-    const reading = readEngine(this.#engine, this.#options.runtime ?? "auto", this.#broken, signal);
-    this.#facts = reading;
-    reading.catch(() => {
-      if (this.#facts === reading) this.#facts = undefined;
-    });
-    return reading;
+    if (this.#facts === undefined) {
+      // Shared by all who ask, so none of them can end it by giving up.
+      const reading = readEngine(this.#engine, this.#options.runtime ?? "auto", this.#broken);
+      this.#facts = reading;
+      reading.catch(() => {
+        if (this.#facts === reading) this.#facts = undefined;
+      });
+    }
+    return signal === undefined ? this.#facts : orAborted(this.#facts, signal);
   }
 
   #egressRules(): Promise<EgressRules> {
@@ -331,43 +341,27 @@ class DockerAdapter implements DockerSandbox {
   }
 
   #follow(spec: RunSpec, id: string, deadline: Date, adopted: boolean, wasRunning = true): Running {
-    const { clock, random, logger } = this.#deps;
-    const closing = this.#closing.signal;
-    let killRequested = false;
-    const run = {
-      id,
-      name: spec.name,
-      deadline,
-      wasRunning,
-      exceeded: (signal: AbortSignal) =>
-        untilExceeded((cut) => this.#measureOutput(spec, id, cut), spec.limits.outputBytes, { clock, random, signal }),
-      killRequested: () => killRequested,
-    };
-    const result = supervise(run, { engine: this.#engine, clock, random, logger }, closing)
-      .then((ending) => this.#collect(spec, id, ending))
-      .catch((thrown: unknown) => {
-        throw closing.aborted ? closing.reason : thrown;
-      });
-    // Nobody has to wait: the deadline is kept all the same.
-    result.catch(() => undefined);
-    return {
-      id,
-      adopted,
-      wait: (signal) => abortable(result, signal),
-      kill: async () => {
-        killRequested = true;
-        await killContainer(this.#engine, id);
-      },
+    const { clock, random, logger, watchdog } = this.#deps;
+    const exceeded = (signal: AbortSignal) =>
+      untilExceeded((cut) => this.#measureOutput(spec, id, cut), spec.limits.outputBytes, { clock, random, signal });
+    return follow({
+      run: { id, name: spec.name, deadline, adopted, wasRunning, exceeded },
+      ports: { engine: this.#engine, clock, random, logger },
+      watchdog,
+      closing: this.#closing.signal,
+      collect: (ending, onAlive, signal) => this.#collect(spec, id, ending, { onAlive, signal }),
+      kill: () => killContainer(this.#engine, id),
       remove: async () => {
         await removeContainer(this.#engine, id);
         await this.#dropNetwork(spec);
       },
-    };
+    });
   }
 
-  async #collect(spec: RunSpec, id: string, { state, timedOut, outputExceeded }: Ending): Promise<RunResult> {
-    const logs = await this.#readLogs(spec, id);
-    const output = outputExceeded ? undefined : await this.#measureOutput(spec, id, this.#closing.signal);
+  async #collect(spec: RunSpec, id: string, { state, timedOut, outputExceeded }: Ending, following: Following): Promise<RunResult> {
+    const logs = await this.#readLogs(spec, id, following);
+    following.onAlive();
+    const output = outputExceeded ? undefined : await this.#measureOutput(spec, id, following.signal);
     return {
       exitCode: state.ExitCode,
       oomKilled: state.OOMKilled,
@@ -379,33 +373,24 @@ class DockerAdapter implements DockerSandbox {
     };
   }
 
-  #readLogs(spec: RunSpec, id: string): Promise<{ stdout: CapturedLog; stderr: CapturedLog }> {
+  #readLogs(spec: RunSpec, id: string, { onAlive, signal }: Following): Promise<{ stdout: CapturedLog; stderr: CapturedLog }> {
     const { clock, random } = this.#deps;
-    const signal = this.#closing.signal;
     const { logBytes } = spec.limits;
-    const gone = () => {
+    const gone = (): never => {
       throw new CodedError("SBX-1301", { name: spec.name });
     };
-    const read = async () => {
-      const source = await this.#engine.stream<never>(
+    const read = () =>
+      this.#engine.stream(
         { method: "GET", path: `/containers/${id}/logs`, query: { stdout: true, stderr: true } },
         { what: "read the logs", signal, on: { 404: gone, 409: gone } },
+        (source) =>
+          readLogs(source, {
+            logBytes,
+            decode: this.#options.decode ?? "stream",
+            rotated: (frames, bytes) => worstLogFileBytes(frames, bytes) > logFileBytes(spec.limits),
+          }),
       );
-      try {
-        return await captureLogs(source, {
-          logBytes,
-          decode: this.#options.decode ?? "stream",
-          rotated: (frames, bytes) => worstLogFileBytes(frames, bytes) > logFileBytes(spec.limits),
-        });
-      } catch (cause) {
-        signal.throwIfAborted();
-        if (cause instanceof MalformedLog && source.readableEnded) {
-          throw new CodedError("SBX-1004", { what: "read the logs", reason: cause.message }, { cause });
-        }
-        throw new CodedError("SBX-1001", { what: "read the logs", reason: "the connection broke" }, { cause });
-      }
-    };
-    return onceEngineAnswers(read, { clock, random, signal, onLost: () => undefined });
+    return onceEngineAnswers(read, { clock, random, signal, onLost: onAlive });
   }
 
   /** What the app has written to disk. A look that fails says nothing about the app, so it must not end the run. */
@@ -422,17 +407,12 @@ class DockerAdapter implements DockerSandbox {
   }
 }
 
+interface Following {
+  readonly onAlive: () => void;
+  readonly signal: AbortSignal;
+}
+
 /** Without labels the engine would list everybody's containers. */
 function requireLabels(labels: Readonly<Record<string, string>>): void {
   if (Object.keys(labels).length === 0) throw new CodedError("SBX-1205", { name: "list", reason: "no label was given" });
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) return stop();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { type Clock, CodedError } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope } from "@iexec-ts/service";
 import { Agent, request as httpRequest } from "undici";
 import { z } from "zod";
 import type { DockerSandboxOptions } from "./options.ts";
@@ -27,6 +27,11 @@ interface CallOptions<T> {
   readonly on?: Readonly<Record<number, (reason: string) => T>>;
 }
 
+interface StreamOptions<T> extends CallOptions<T> {
+  /** Longest silence in milliseconds; 0 where the caller looks after that itself. As long as a short call may take unless given. */
+  readonly idleMs?: number;
+}
+
 /** The Docker Engine API: each call is bounded in time and size, answers are parsed, failures are coded. */
 export interface Engine {
   /**
@@ -41,8 +46,16 @@ export interface Engine {
   ): Promise<Output | Expected>;
   /** As `json` for answers without content. */
   send<Expected = undefined>(request: EngineRequest, options: CallOptions<Expected>): Promise<Expected | undefined>;
-  /** A long answer, read as it comes. Only its beginning is bounded in time. */
-  stream<Expected = never>(request: EngineRequest, options: CallOptions<Expected>): Promise<Readable | Expected>;
+  /**
+   * A long answer, read as it comes by `read`. Its beginning is bounded in time, and each silence between two of its parts.
+   *
+   * Errors: SBX-1001 also when it breaks off or falls silent.
+   */
+  stream<Output, Expected = never>(
+    request: EngineRequest,
+    options: StreamOptions<Expected>,
+    read: (answer: Readable) => Promise<Output>,
+  ): Promise<Output | Expected>;
 }
 
 const SUCCESSES: ReadonlySet<number> = new Set([200, 201, 204, 304]);
@@ -91,13 +104,13 @@ export function createEngine(
   const agent = new Agent({
     // Each request has its own connection: after a restart of the engine a kept one would fail the first call.
     pipelining: 0,
-    // Waiting for a container takes as long as the container; each call has its own deadline.
+    // Each call has its own deadline, and each stream its own longest silence.
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { ...("socketPath" in address ? address : {}), ...options.tls },
   });
 
-  async function dial(request: EngineRequest, signal: AbortSignal): Promise<Readable> {
+  async function dial(request: EngineRequest, signal: AbortSignal, bodyTimeout: number): Promise<Readable> {
     const { statusCode, body } = await httpRequest(`${origin}${request.path}`, {
       dispatcher: agent,
       method: request.method,
@@ -105,34 +118,42 @@ export function createEngine(
       headers: headersOf(request),
       body: request.upload ?? (request.body === undefined ? null : JSON.stringify(request.body)),
       signal,
+      bodyTimeout,
     });
     if (SUCCESSES.has(statusCode)) return body;
     throw new Refusal(statusCode, reasonOf(await readAll(body)));
   }
 
-  async function open<T>(request: EngineRequest, options: CallOptions<T>, read: (answer: Readable) => Promise<T>): Promise<T> {
+  /** @param whole - the deadline covers the answer's body too */
+  async function open<T, Output>(
+    request: EngineRequest,
+    options: StreamOptions<T>,
+    read: (answer: Readable) => Promise<Output>,
+    whole: boolean,
+  ): Promise<T | Output> {
     const { what, signal } = options;
     const timeoutMs = options.timeoutMs ?? callTimeoutMs;
-    const timeout = new AbortController();
-    const answered = new AbortController();
-    clock.sleep(timeoutMs, answered.signal).then(
-      () => timeout.abort(),
+    const idleMs = options.idleMs ?? callTimeoutMs;
+    using call = openScope([closing, signal]);
+    using answering = openScope([call.signal]);
+    const late = new CodedError("SBX-1001", { what, reason: `no answer within ${timeoutMs} ms` });
+    clock.sleep(timeoutMs, answering.signal).then(
+      () => call.end(late),
       () => undefined,
     );
-    const cut = AbortSignal.any([closing, timeout.signal, ...(signal === undefined ? [] : [signal])]);
     try {
-      return await read(await dial(request, cut));
+      const answer = await dial(request, call.signal, whole ? 0 : idleMs);
+      if (!whole) answering.end();
+      return await read(answer);
     } catch (thrown) {
       if (closing.aborted) throw new CodedError("SBX-1006");
       signal?.throwIfAborted();
-      if (timeout.signal.aborted) throw new CodedError("SBX-1001", { what, reason: `no answer within ${timeoutMs} ms` }, { cause: thrown });
-      return fail(thrown, options);
-    } finally {
-      answered.abort();
+      if (call.signal.reason === late) throw late;
+      return fail(thrown, options, idleMs);
     }
   }
 
-  const fail = <T>(thrown: unknown, { what, on }: CallOptions<T>): T => {
+  const fail = <T>(thrown: unknown, { what, on }: CallOptions<T>, idleMs: number): T => {
     if (thrown instanceof CodedError) throw thrown;
     if (thrown instanceof Refusal) {
       const { statusCode, reason } = thrown;
@@ -144,20 +165,26 @@ export function createEngine(
     const system = systemErrorSchema.safeParse(thrown);
     const code = system.success ? system.data.code : undefined;
     if (code === "EACCES" || code === "EPERM") throw new CodedError("SBX-1003", { address: shown }, { cause: thrown });
+    if (code === "UND_ERR_BODY_TIMEOUT") throw new CodedError("SBX-1001", { what, reason: `silent for ${idleMs} ms` }, { cause: thrown });
     const reason = code ?? (thrown instanceof Error ? thrown.message : String(thrown));
     throw new CodedError("SBX-1001", { what, reason: `${shown}: ${reason}` }, { cause: thrown });
   };
 
   return {
     json: <Output, Expected>(request: EngineRequest, schema: z.ZodType<Output>, options: CallOptions<Expected>) =>
-      open<Output | Expected>(request, options, async (answer) => parse(await readAll(answer), schema, options.what)),
+      open<Expected, Output>(request, options, async (answer) => parse(await readAll(answer), schema, options.what), true),
     send: <Expected>(request: EngineRequest, options: CallOptions<Expected>) =>
-      open<Expected | undefined>(request, options, async (answer) => {
-        await readAll(answer);
-        return undefined;
-      }),
-    stream: <Expected>(request: EngineRequest, options: CallOptions<Expected>) =>
-      open<Readable | Expected>(request, options, async (answer) => answer),
+      open<Expected, undefined>(
+        request,
+        options,
+        async (answer) => {
+          await readAll(answer);
+          return undefined;
+        },
+        true,
+      ),
+    stream: <Output, Expected>(request: EngineRequest, options: StreamOptions<Expected>, read: (answer: Readable) => Promise<Output>) =>
+      open<Expected, Output>(request, options, read, false),
   };
 }
 

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type Clock, CodedError } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope, orAborted } from "@iexec-ts/service";
 import {
   type CapturedLog,
   type EngineReport,
@@ -13,6 +13,8 @@ import {
 import { checkSpec } from "./container-config.ts";
 import { LogTail } from "./logs.ts";
 
+/** Between two signs of life of a wait. */
+const LOOK_AGAIN_MS = 30_000;
 /** Longest sleep a timer of Node can hold. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 
@@ -49,6 +51,7 @@ export class FakeEngine {
   readonly #registry = new Map<string, (spec: RunSpec) => FakeApp>();
   readonly #pulled = new Set<string>();
   readonly #containers = new Map<string, FakeContainer>();
+  readonly #hanging: FakeOperation[] = [];
   readonly #failures = new Map<FakeOperation, unknown[]>();
   /** While true every call fails with SBX-1001; running apps go on. */
   down = false;
@@ -79,8 +82,18 @@ export class FakeEngine {
     this.#create({ name, labels: {} }, new Date(Number.NaN), { runMs: "forever" });
   }
 
+  /** The next call of this operation is never answered, and hears no signal either. */
+  hangNext(operation: FakeOperation): void {
+    this.#hanging.push(operation);
+  }
+
   /** @internal */
-  enter(operation: FakeOperation): void {
+  async enter(operation: FakeOperation): Promise<void> {
+    const hung = this.#hanging.indexOf(operation);
+    if (hung >= 0) {
+      this.#hanging.splice(hung, 1);
+      await new Promise(() => undefined);
+    }
     const failure = this.#failures.get(operation)?.shift();
     if (failure !== undefined) throw failure;
     if (this.down) throw new CodedError("SBX-1001", { what: operation, reason: "the fake engine is down" });
@@ -169,9 +182,9 @@ const describeImage = (image: string): PulledImage => {
 /** A sandbox without Docker, for the tests of other packages; passes the same conformance suite as the Docker adapter. */
 export function createFakeSandbox(engine: FakeEngine): Sandbox {
   const closing = new AbortController();
-  const enter = (operation: FakeOperation) => {
+  const enter = async (operation: FakeOperation): Promise<void> => {
     if (closing.signal.aborted) throw new CodedError("SBX-1006");
-    engine.enter(operation);
+    await engine.enter(operation);
   };
   const requireLabels = (labels: Readonly<Record<string, string>>) => {
     if (Object.keys(labels).length === 0) throw new CodedError("SBX-1205", { name: "list", reason: "no label was given" });
@@ -179,7 +192,7 @@ export function createFakeSandbox(engine: FakeEngine): Sandbox {
 
   return {
     inspectEngine: async (): Promise<EngineReport> => {
-      enter("inspectEngine");
+      await enter("inspectEngine");
       return {
         version: "0.0.0-fake",
         apiVersion: "1.41",
@@ -194,25 +207,26 @@ export function createFakeSandbox(engine: FakeEngine): Sandbox {
         ignoredLimits: [],
       };
     },
-    pull: async (image, _options, signal) => {
+    pull: async (image, { onAlive }, signal) => {
       signal?.throwIfAborted();
-      enter("pull");
+      await enter("pull");
+      onAlive?.();
       return engine.pull(image);
     },
     findImage: async (image) => {
-      enter("findImage");
+      await enter("findImage");
       return engine.find(image);
     },
     run: async (spec, signal) => {
       signal?.throwIfAborted();
       checkSpec(spec);
-      enter("run");
+      await enter("run");
       const { container, adopted } = engine.start(spec);
       return follow(engine, container, spec, adopted, closing.signal, enter);
     },
     list: async (labels) => {
       requireLabels(labels);
-      enter("list");
+      await enter("list");
       return engine.matching(labels).map(({ id, spec, deadline, ended }) => ({
         id,
         name: spec.name,
@@ -222,7 +236,7 @@ export function createFakeSandbox(engine: FakeEngine): Sandbox {
     },
     reap: async (labels, keep) => {
       requireLabels(labels);
-      enter("reap");
+      await enter("reap");
       const names = engine.matching(labels).map(({ spec }) => spec.name);
       const removed = names.filter((name) => !keep.has(name));
       for (const name of removed) engine.remove(name);
@@ -238,21 +252,27 @@ function follow(
   spec: RunSpec,
   adopted: boolean,
   closing: AbortSignal,
-  enter: (operation: FakeOperation) => void,
+  enter: (operation: FakeOperation) => Promise<void>,
 ): Running {
   const { app } = container;
   const tooLarge = (app.outputBytes ?? 0) > spec.limits.outputBytes;
   if (tooLarge) container.end(137);
-  const done = new AbortController();
+  const done = openScope([closing]);
   const left = container.deadline.getTime() - engine.clock.now().getTime();
-  const late = engine.clock.sleep(Math.min(Math.max(0, left), LONGEST_SLEEP_MS), AbortSignal.any([closing, done.signal])).then(
+  const late = engine.clock.sleep(Math.min(Math.max(0, left), LONGEST_SLEEP_MS), done.signal).then(
     () => container.end(137),
     () => undefined,
   );
-  container.exited.then(() => done.abort());
+  container.exited.then(() => done.end());
 
+  const tellAlive = async (signal: AbortSignal, onAlive: () => void): Promise<void> => {
+    while (!signal.aborted && engine.has(container)) {
+      onAlive();
+      await engine.clock.sleep(LOOK_AGAIN_MS, signal).catch(() => undefined);
+    }
+  };
   const result = async (): Promise<RunResult> => {
-    await Promise.race([container.exited, late.then(() => container.exited), rejection(closing)]);
+    await Promise.race([container.exited, late.then(() => container.exited)]);
     const { ended } = container;
     if (ended === undefined || !engine.has(container)) throw new CodedError("SBX-1301", { name: spec.name });
     return {
@@ -270,27 +290,23 @@ function follow(
   return {
     id: container.id,
     adopted,
-    wait: async (signal) => {
+    wait: async (signal, onAlive) => {
       signal?.throwIfAborted();
-      enter("wait");
-      return Promise.race([result(), ...(signal === undefined ? [] : [rejection(signal)])]);
+      await enter("wait");
+      using waiting = openScope([closing, signal]);
+      if (onAlive !== undefined) void tellAlive(waiting.signal, onAlive);
+      return await orAborted(result(), waiting.signal);
     },
     kill: async () => {
-      enter("kill");
+      await enter("kill");
       container.end(137);
     },
     remove: async () => {
-      enter("remove");
+      await enter("remove");
       if (engine.has(container)) engine.remove(spec.name);
     },
   };
 }
-
-const rejection = (signal: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 
 function capture(text: string | undefined, logBytes: number): CapturedLog {
   const tail = new LogTail(logBytes, "stream");

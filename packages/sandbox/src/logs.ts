@@ -1,3 +1,5 @@
+import type { Readable } from "node:stream";
+import { CodedError } from "@iexec-ts/service";
 import type { CapturedLog } from "./api.ts";
 
 const HEADER_BYTES = 8;
@@ -126,4 +128,17 @@ export async function captureLogs(
   for await (const frame of demultiplex(source)) tails[frame.stream].add(frame);
   const lost = rotated(tails.stdout.frames + tails.stderr.frames, tails.stdout.bytes + tails.stderr.bytes);
   return { stdout: tails.stdout.finish(lost), stderr: tails.stderr.finish(lost) };
+}
+
+/**
+ * `captureLogs` of an answer of the engine. Errors: SBX-1004 when it is no log; what the source throws when it broke off, also where that
+ * left half a frame.
+ */
+export async function readLogs(source: Readable, options: Parameters<typeof captureLogs>[1]): Promise<Record<LogStream, CapturedLog>> {
+  try {
+    return await captureLogs(source, options);
+  } catch (cause) {
+    if (!(cause instanceof MalformedLog) || !source.readableEnded) throw cause;
+    throw new CodedError("SBX-1004", { what: "read the logs", reason: cause.message }, { cause });
+  }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "@iexec-ts/service";
+import type { Clock, Watchdog } from "@iexec-ts/service";
 import type { RegistryCredentials } from "./api.ts";
 import type { Firewall } from "./egress-guard.ts";
 import type { ImageUses } from "./image-uses.ts";
@@ -66,7 +66,9 @@ export interface DockerSandboxOptions {
   readonly ownContainer?: string;
   /** Entries (files, folders, links) the output may have. @default 100_000 */
   readonly outputEntries?: number;
-  /** Longest wait for one short call to the engine. @default 60_000 */
+  /** Longest time in milliseconds in which the engine may tell of no progress of a pull. @default 180_000 */
+  readonly pullSilenceMs?: number;
+  /** Longest wait for one short call to the engine, and longest silence within a log, in milliseconds. @default 60_000 */
   readonly callTimeoutMs?: number;
 }
 
@@ -81,6 +83,8 @@ export interface DockerSandboxDeps {
   /** Uniform in [0, 1), for the jitter of back-offs. */
   readonly random?: () => number;
   readonly firewall?: Firewall;
+  /** Watches over what follows the containers; one of its own unless given. */
+  readonly watchdog?: Watchdog;
   /** Which images this worker pulled and when it last used them; in memory unless given. */
   readonly imageUses?: ImageUses;
 }

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { type Clock, CodedError, hasCode } from "@iexec-ts/service";
-import type { PulledImage, RegistryCredentials } from "./api.ts";
+import { type Clock, CodedError, hasCode, openScope } from "@iexec-ts/service";
+import type { PulledImage, PullOptions, RegistryCredentials } from "./api.ts";
 import type { Engine } from "./engine.ts";
 import { type ImageDetails, imageSchema, progressSchema } from "./engine-schemas.ts";
 import type { SandboxLogger } from "./options.ts";
@@ -13,9 +13,14 @@ export interface PullPorts {
   readonly clock: Clock;
   readonly logger: SandboxLogger;
   readonly credentials: readonly RegistryCredentials[];
+  /** Longest silence of the engine within a pull, in milliseconds. @default 180_000 */
+  readonly silenceMs?: number | undefined;
   /** `linux/amd64` or the like. */
   readonly platform: (signal?: AbortSignal) => Promise<string>;
 }
+
+/** The engine tells of each layer as it comes and as it is unpacked; one that is silent for this long has lost the registry. */
+const SILENCE_MS = 180_000;
 
 const describe = (image: ImageDetails, stale: boolean): PulledImage => ({
   id: image.Id,
@@ -51,10 +56,10 @@ export function checkPlatform(image: string, found: ImageDetails, wanted: string
  * SIDE EFFECTS: stores the image in the engine.
  * @source compute.md 1.8
  */
-export async function pullImage(ports: PullPorts, image: string, timeoutMs: number, signal?: AbortSignal): Promise<PulledImage> {
+export async function pullImage(ports: PullPorts, image: string, options: PullOptions, signal?: AbortSignal): Promise<PulledImage> {
   const reference = parseReference(image);
   const wanted = await ports.platform(signal);
-  const failure = await attempt(ports, image, reference, wanted, timeoutMs, signal);
+  const failure = await attempt(ports, image, reference, wanted, options, signal);
   const found = await inspectImage(ports.engine, image, signal);
   if (found === undefined) throw failure ?? new CodedError("SBX-1107", { image, reason: "the engine does not have it after the pull" });
   checkPlatform(image, found, wanted);
@@ -68,18 +73,14 @@ async function attempt(
   image: string,
   reference: ImageReference,
   wanted: string,
-  timeoutMs: number,
+  options: PullOptions,
   signal?: AbortSignal,
 ): Promise<CodedError | undefined> {
+  const { timeoutMs } = options;
   const credentials = ports.credentials.find((known) => canonicalRegistry(known.registry) === reference.registry);
-  const timeout = new AbortController();
-  const done = new AbortController();
-  ports.clock.sleep(timeoutMs, done.signal).then(
-    () => timeout.abort(),
-    () => undefined,
-  );
-  const cut = AbortSignal.any([timeout.signal, ...(signal === undefined ? [] : [signal])]);
-  const once = (known: RegistryCredentials | undefined) => pullOnce(ports.engine, image, reference, wanted, timeoutMs, known, cut);
+  const late = new CodedError("SBX-1104", { image, timeoutMs });
+  using pulling = openScope([signal], { ms: timeoutMs, clock: ports.clock, reason: () => late });
+  const once = (known: RegistryCredentials | undefined) => pullOnce(ports, image, reference, wanted, options, known, pulling.signal);
   try {
     try {
       await once(credentials);
@@ -91,27 +92,25 @@ async function attempt(
     return undefined;
   } catch (thrown) {
     signal?.throwIfAborted();
-    if (timeout.signal.aborted) return new CodedError("SBX-1104", { image, timeoutMs });
+    if (pulling.signal.reason === late) return late;
     if (thrown instanceof CodedError && thrown.code.startsWith("SBX-11")) return thrown;
     throw thrown;
-  } finally {
-    done.abort();
   }
 }
 
 async function pullOnce(
-  engine: Engine,
+  { engine, silenceMs = SILENCE_MS }: PullPorts,
   image: string,
   reference: ImageReference,
   wanted: string,
-  timeoutMs: number,
+  { timeoutMs, onAlive = () => undefined }: PullOptions,
   credentials: RegistryCredentials | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const refused = (reason: string): never => {
     throw pullError(image, reference, wanted, reason);
   };
-  const progress = await engine.stream(
+  await engine.stream(
     {
       method: "POST",
       path: "/images/create",
@@ -123,10 +122,14 @@ async function pullOnce(
       what: "pull an image",
       signal,
       timeoutMs: timeoutMs + 1_000,
+      idleMs: silenceMs,
       on: { 400: refused, 401: refused, 403: refused, 404: refused, 500: refused },
     },
+    async (progress) => {
+      onAlive();
+      await followProgress(progress, { refused, onAlive }, signal);
+    },
   );
-  await followProgress(progress, refused, signal);
 }
 
 const loginOf = ({ registry, username, password }: RegistryCredentials) => ({
@@ -136,7 +139,11 @@ const loginOf = ({ registry, username, password }: RegistryCredentials) => ({
 });
 
 /** A pull that fails midway ends with status 200 and an `error` item. */
-async function followProgress(progress: Readable, refused: (reason: string) => never, signal: AbortSignal): Promise<void> {
+async function followProgress(
+  progress: Readable,
+  { refused, onAlive }: { readonly refused: (reason: string) => never; readonly onAlive: () => void },
+  signal: AbortSignal,
+): Promise<void> {
   const lines = createInterface({ input: progress, crlfDelay: Number.POSITIVE_INFINITY });
   let broken: unknown;
   progress.once("error", (error) => {
@@ -144,6 +151,7 @@ async function followProgress(progress: Readable, refused: (reason: string) => n
     lines.close();
   });
   for await (const line of lines) {
+    onAlive();
     const item = readItem(line);
     const problem = item?.errorDetail?.message ?? item?.error;
     if (problem !== undefined) {
@@ -152,8 +160,9 @@ async function followProgress(progress: Readable, refused: (reason: string) => n
     }
   }
   signal.throwIfAborted();
-  if (broken !== undefined || !progress.readableEnded) {
-    throw new CodedError("SBX-1001", { what: "pull an image", reason: "the connection broke during the pull" }, { cause: broken });
+  if (broken !== undefined) throw broken;
+  if (!progress.readableEnded) {
+    throw new CodedError("SBX-1001", { what: "pull an image", reason: "the connection broke during the pull" });
   }
 }
 

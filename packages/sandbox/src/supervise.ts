@@ -1,11 +1,14 @@
-import { type Clock, CodedError } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope } from "@iexec-ts/service";
 import { awaitExit, inspectContainer, killContainer, unpauseContainer } from "./containers.ts";
 import type { Engine } from "./engine.ts";
 import type { ContainerState } from "./engine-schemas.ts";
 import type { SandboxLogger } from "./options.ts";
 import { onceEngineAnswers } from "./wait-for-engine.ts";
 
-const LONGEST_SLEEP_MS = 60 * 60 * 1000;
+/** The wall clock may be set, and stands still in no suspended machine, unlike a timer. */
+const LONGEST_SLEEP_MS = 60_000;
+/** The engine is asked again this long after its last word: a connection that waits for the end may be dead without a sign of it. */
+const LOOK_AGAIN_MS = 30_000;
 const SIGKILL_EXIT = 137;
 /** Exit codes of a container whose engine went away under it: SIGKILL, SIGTERM, and what an engine writes after a hard stop. */
 const EXITS_WITH_ENGINE = new Set([SIGKILL_EXIT, 143, 255]);
@@ -28,6 +31,8 @@ export interface Supervised {
   readonly exceeded: (signal: AbortSignal) => Promise<void>;
   /** Whether `kill()` was called on this run. */
   readonly killRequested: () => boolean;
+  /** Told each time the engine confirmed that the container is there, or was asked in vain. */
+  readonly onAlive: () => void;
 }
 
 export interface SupervisePorts {
@@ -60,8 +65,8 @@ async function sleepUntil(clock: Clock, instant: Date, signal: AbortSignal): Pro
  */
 export async function supervise(run: Supervised, ports: SupervisePorts, signal: AbortSignal): Promise<Ending> {
   const { engine, clock, random, logger } = ports;
-  const watching = new AbortController();
-  const watch = AbortSignal.any([signal, watching.signal]);
+  using watching = openScope([signal]);
+  const watch = watching.signal;
   let cause: Cause | undefined;
   let lost = 0;
 
@@ -73,6 +78,7 @@ export async function supervise(run: Supervised, ports: SupervisePorts, signal: 
       onLost: () => {
         if (lost === 0) logger.warn("lost the container engine, waiting for it", { container: run.name });
         lost += 1;
+        run.onAlive();
       },
     });
   const claim = (reason: Cause) => () => {
@@ -82,43 +88,39 @@ export async function supervise(run: Supervised, ports: SupervisePorts, signal: 
   // Awaited below only while the container runs; after that its rejection has no reader.
   limit.catch(() => undefined);
 
-  try {
-    for (;;) {
-      const found = await patient(() => inspectContainer(engine, run.id, signal));
-      if (found === undefined || found.State.Status === "removing" || found.State.Status === "dead") {
-        throw new CodedError("SBX-1301", { name: run.name });
-      }
-      const { State: state } = found;
-      if (state.Paused) await patient(() => unpauseContainer(engine, run.id, signal));
-      else if (!state.Running) {
-        const killedByUs = cause !== undefined || run.killRequested();
-        if (run.wasRunning && lost > 0 && !killedByUs && !state.OOMKilled && EXITS_WITH_ENGINE.has(state.ExitCode)) {
-          throw new CodedError("SBX-1302", { name: run.name, exitCode: state.ExitCode });
-        }
-        return endingOf(state, cause, run);
-      }
-      if (cause !== undefined) await patient(() => killContainer(engine, run.id, signal));
-      await patient(() => exitOrLimit(run, ports, cause === undefined ? limit : undefined, signal));
+  for (;;) {
+    const found = await patient(() => inspectContainer(engine, run.id, signal));
+    if (found === undefined || found.State.Status === "removing" || found.State.Status === "dead") {
+      throw new CodedError("SBX-1301", { name: run.name });
     }
-  } finally {
-    watching.abort();
+    run.onAlive();
+    const { State: state } = found;
+    if (state.Paused) await patient(() => unpauseContainer(engine, run.id, signal));
+    else if (!state.Running) {
+      const killedByUs = cause !== undefined || run.killRequested();
+      if (run.wasRunning && lost > 0 && !killedByUs && !state.OOMKilled && EXITS_WITH_ENGINE.has(state.ExitCode)) {
+        throw new CodedError("SBX-1302", { name: run.name, exitCode: state.ExitCode });
+      }
+      return endingOf(state, cause, run);
+    }
+    if (cause !== undefined) await patient(() => killContainer(engine, run.id, signal));
+    await patient(() => exitOrLimit(run, ports, cause === undefined ? limit : undefined, signal));
   }
 }
 
-/** Returns when there is a reason to look again: the container ended, a limit was hit, or a kill has had its time. */
+/** Returns when there is a reason to look again: the container ended, a limit was hit, a kill has had its time, or the engine is silent. */
 async function exitOrLimit(
   run: Supervised,
   { engine, clock }: SupervisePorts,
   limit: Promise<void> | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  const over = new AbortController();
-  const both = AbortSignal.any([signal, over.signal]);
-  try {
-    await Promise.race([awaitExit(engine, run.id, both), limit ?? clock.sleep(KILL_GRACE_MS, both)]);
-  } finally {
-    over.abort();
-  }
+  using waiting = openScope([signal]);
+  const look = clock.sleep(limit === undefined ? KILL_GRACE_MS : LOOK_AGAIN_MS, waiting.signal);
+  const exit = awaitExit(engine, run.id, waiting.signal);
+  // Whoever loses the race rejects when the scope ends, and then has no reader.
+  for (const loser of [look, exit]) loser.catch(() => undefined);
+  await Promise.race([exit, look, ...(limit === undefined ? [] : [limit])]);
 }
 
 /** A kill that found the container dead already changed nothing, and the exit code shows it. */

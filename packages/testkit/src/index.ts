@@ -8,6 +8,7 @@ export { type LocalChain, type LocalChainOptions, startLocalChain } from "./chai
 export { type Call, createSender, type Sender } from "./chain/sender.ts";
 export type { MatchedDeal, Purchase, Side, SignedOrders, Trade } from "./chain/trade.ts";
 export type { Assignment, Work } from "./chain/work.ts";
+export { HandClock } from "./clock/hand-clock.ts";
 export { type HttpFaultProxy, type HttpFaults, startHttpFaultProxy } from "./faults/http-fault-proxy.ts";
 export type { Direction } from "./faults/relay.ts";
 export { type RpcFaultProxy, type RpcFaults, startRpcFaultProxy } from "./faults/rpc-fault-proxy.ts";

@@ -71,6 +71,24 @@ describe("fetchToFile", () => {
     expect(await readFile(join(dir, "a"))).toEqual(zipped);
   });
 
+  test("says that it is alive with each try and with each part that comes", async () => {
+    let calls = 0;
+    let signs = 0;
+    const url = await serve((_, response) => {
+      calls += 1;
+      if (calls < 2) response.writeHead(503).end();
+      else {
+        response.write("one");
+        setTimeout(() => response.end("two"), 50);
+      }
+    });
+    const onAlive = () => {
+      signs += 1;
+    };
+    expect((await fetchToFile(url, join(dir, "a"), policy({ tries: 2 }, { onAlive }), never)).bytes).toBe(6);
+    expect(signs).toBe(4);
+  });
+
   test("tries again after a passing failure", async () => {
     let calls = 0;
     const url = await serve((_, response) => (++calls < 3 ? response.writeHead(503).end() : response.end("ok")));

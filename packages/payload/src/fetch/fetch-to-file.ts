@@ -1,7 +1,7 @@
 import { type FileHandle, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Bytes32 } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, type Random, systemClock, systemRandom } from "@iexec-ts/service";
+import { backoff, type Clock, CodedError, openScope, type Random, systemClock, systemRandom } from "@iexec-ts/service";
 import { type Agent, type Dispatcher, request } from "undici";
 import type { FetchPolicy, FetchToFile } from "../api.ts";
 import { writeAll, writeDurably } from "../durable-file.ts";
@@ -60,28 +60,29 @@ export async function fetchVerified(
   signal.throwIfAborted();
   const { limits } = policy;
   const candidates = downloadCandidates(uri, policy.gateways);
-  const total = AbortSignal.timeout(limits.totalMs);
-  const both = AbortSignal.any([signal, total]);
+  const late = new DOMException(`not done within ${limits.totalMs} ms`, "TimeoutError");
+  using fetching = openScope([signal], { ms: limits.totalMs, reason: () => late });
   const agent = guardedAgent({ allowPrivate: policy.allowPrivate, connectMs: limits.connectMs, resolve: deps.resolve });
   let failure: CodedError | undefined;
   try {
     for (const url of candidates) {
       const waits = backoff(BACKOFF, deps.random);
       for (let attempt = 1; attempt <= Math.max(1, limits.tries); attempt++) {
+        policy.onAlive?.();
         try {
           return await writeDurably(target, async (file) => {
-            const download = await fetchOnce(url, file, target, policy, agent, both);
+            const download = await fetchOnce(url, file, target, policy, agent, fetching.signal);
             verify(download, url);
             return download;
           });
         } catch (thrown) {
           signal.throwIfAborted();
-          if (total.aborted)
+          if (fetching.signal.reason === late)
             throw new CodedError("PAY-1105", { url: printableUrl(url), limit: "total", ms: limits.totalMs }, { cause: thrown });
           failure = preferred(failure, normalise(thrown, url, target, policy));
           if (failure.code === "PAY-1111") throw failure;
           if (!mayRetry(thrown, failure) || attempt >= limits.tries) break;
-          await deps.clock.sleep(waits.nextMs(), both).catch(() => undefined);
+          await deps.clock.sleep(waits.nextMs(), fetching.signal).catch(() => undefined);
           signal.throwIfAborted();
         }
       }
@@ -157,7 +158,7 @@ async function fetchOnce(
       response.body.on("error", () => undefined).destroy();
       throw new CodedError("PAY-1104", { url: printableUrl(url.href), status: response.statusCode });
     }
-    return await store(response, url.href, file, target, limits.maxBytes);
+    return await store(response, url.href, file, target, policy);
   }
 }
 
@@ -166,7 +167,7 @@ async function store(
   url: string,
   file: FileHandle,
   target: string,
-  maxBytes: number,
+  { limits: { maxBytes }, onAlive }: FetchPolicy,
 ): Promise<Download> {
   const announced = Number(response.headers["content-length"] ?? 0);
   const tooLarge = (): CodedError => new CodedError("PAY-1106", { url: printableUrl(url), limit: maxBytes });
@@ -185,6 +186,7 @@ async function store(
     const part: Buffer = chunk;
     bytes += part.byteLength;
     if (bytes > maxBytes) throw tooLarge();
+    onAlive?.();
     hash.update(part);
     await writeAll(file, part);
   }

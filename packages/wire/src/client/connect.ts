@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random } from "@iexec-ts/service";
+import type { Clock, Logger, Random, Watchdog } from "@iexec-ts/service";
 import { CodedError } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
 import type { SchedulerConnection } from "../api.ts";
@@ -24,6 +24,8 @@ export interface ConnectDeps {
   readonly random: Random;
   readonly logger?: Logger;
   readonly fetch?: Fetch;
+  /** Watches over the pings and the push channel; one of its own unless given. */
+  readonly watchdog?: Watchdog;
 }
 
 /**

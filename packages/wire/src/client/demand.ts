@@ -19,6 +19,7 @@ const NATIVE_TIMEOUT_MS = (WAIT_SECONDS + 15) * 1000;
 const V9_TIMEOUT_MS = 60_000;
 /** A native scheduler that answers "nothing" at once instead of holding is not asked more often than this. */
 const SHORTEST_PERIOD_MS = 1_000;
+const LONGEST_PERIOD_MS = 300_000;
 
 /**
  * Asks for a task, never more often than is polite: whoever calls in a loop is paced here, after failures with growing waits.
@@ -38,7 +39,8 @@ export class Demand {
   /** One question; undefined when there is nothing for us. Errors: those of Session.call, WIR-1002, WIR-1003, WIR-1005. */
   async ask(blockNumber: bigint, signal: AbortSignal): Promise<Assignment | undefined> {
     const { clock } = this.#deps;
-    const waitMs = this.#notBefore - clock.monotonicMs();
+    // The period is the pool's word, and a word of it must not put us to sleep for good.
+    const waitMs = Math.min(this.#notBefore - clock.monotonicMs(), LONGEST_PERIOD_MS);
     if (waitMs > 0) await clock.sleep(waitMs, signal);
     signal.throwIfAborted();
     const began = clock.monotonicMs();

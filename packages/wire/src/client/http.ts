@@ -1,4 +1,4 @@
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import type { z } from "zod";
 import { faultOf } from "../messages/primitives.ts";
 
@@ -50,8 +50,7 @@ export class HttpClient {
   async send(request: HttpRequest): Promise<HttpAnswer> {
     const url = this.urlOf(request.path);
     const query = request.query === undefined ? "" : `?${new URLSearchParams(request.query)}`;
-    const deadline = AbortSignal.timeout(request.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-    const signal = request.signal === undefined ? deadline : AbortSignal.any([request.signal, deadline]);
+    using exchange = openScope([request.signal], { ms: request.timeoutMs ?? DEFAULT_TIMEOUT_MS });
     try {
       const response = await this.#fetch(url + query, {
         method: request.method ?? "GET",
@@ -62,7 +61,7 @@ export class HttpClient {
         },
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
         redirect: "error",
-        signal,
+        signal: exchange.signal,
       });
       return { status: response.status, text: await boundedText(response, request.maxBytes ?? DEFAULT_MAX_BYTES, url), url };
     } catch (thrown) {

@@ -1,5 +1,15 @@
 import type { Address, TaskId } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, type Logger, type Random } from "@iexec-ts/service";
+import {
+  backoff,
+  type Clock,
+  CodedError,
+  createWatchdog,
+  type Logger,
+  openScope,
+  type Pulse,
+  type Random,
+  type Watchdog,
+} from "@iexec-ts/service";
 import { z } from "zod";
 import type {
   Assignment,
@@ -34,12 +44,22 @@ export interface LiveLinkParts {
   readonly wallet: Address;
   /** Aborting it ends everything the link does. */
   readonly closing: AbortController;
-  readonly deps: { readonly clock: Clock; readonly random: Random; readonly logger?: Logger; readonly fetch: Fetch };
+  readonly deps: {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly logger?: Logger;
+    readonly fetch: Fetch;
+    readonly watchdog?: Watchdog;
+  };
 }
 
 /** @source wire.md 5.2 */
 const PING_EVERY_MS = 10_000;
 const PING_TIMEOUT_MS = 10_000;
+/** A ping with two logins, a new configuration and the wait for the next one all fit. */
+const PING_BOUND_MS = 180_000;
+/** The silence after which a channel ends, opening the next one by both ways, and the longest wait in between all fit. */
+const PUSH_BOUND_MS = 150_000;
 const ATTEMPTS = 3;
 const MAX_INTERRUPTED_BYTES = 8 * 1024 * 1024;
 
@@ -67,6 +87,7 @@ export class LiveLink implements SchedulerConnection {
   constructor(parts: LiveLinkParts) {
     const { session, dialect, http, deps } = parts;
     const { clock, random, logger, fetch } = deps;
+    const watchdog = deps.watchdog ?? createWatchdog({ clock, random, ...(logger === undefined ? {} : { log: logger }) });
     this.dialect = dialect;
     this.version = parts.version;
     this.#parts = parts;
@@ -92,7 +113,11 @@ export class LiveLink implements SchedulerConnection {
       },
       onCatchUp: () => this.#onCatchUp.tell(undefined),
     });
-    this.#work = Promise.all([this.#keepPinging(), this.#push.run(parts.closing.signal)]);
+    const { signal } = parts.closing;
+    this.#work = Promise.all([
+      watchdog.keep({ loop: "ping", of: http.urlOf(""), boundMs: PING_BOUND_MS, signal }, (pulse) => this.#keepPinging(pulse)),
+      watchdog.keep({ loop: "push link", of: http.urlOf(""), boundMs: PUSH_BOUND_MS, signal }, (pulse) => this.#push.run(pulse)),
+    ]);
   }
 
   get configuration(): PublicConfiguration {
@@ -115,7 +140,7 @@ export class LiveLink implements SchedulerConnection {
   }
 
   demand({ blockNumber }: { readonly blockNumber: bigint }, signal: AbortSignal): Promise<Assignment | undefined> {
-    return this.#demand.ask(blockNumber, this.#until(signal));
+    return this.#while(signal, (until) => this.#demand.ask(blockNumber, until));
   }
 
   interrupted({ blockNumber }: { readonly blockNumber: bigint }, signal?: AbortSignal): Promise<readonly TaskNotification[]> {
@@ -128,7 +153,7 @@ export class LiveLink implements SchedulerConnection {
   }
 
   report(report: StatusReport, signal?: AbortSignal): Promise<ReportAnswer> {
-    return this.#reports.deliver(report, this.#until(signal));
+    return this.#while(signal, (until) => this.#reports.deliver(report, until));
   }
 
   subscribe(taskId: TaskId): void {
@@ -159,34 +184,39 @@ export class LiveLink implements SchedulerConnection {
     this.#parts.closing.abort(new CodedError("WIR-1006"));
     await this.#work;
     this.#pinged = false;
+    this.#listening = false;
     this.#update();
   }
 
-  async #keepPinging(): Promise<void> {
-    const { session, closing, deps } = this.#parts;
+  async #keepPinging(pulse: Pulse): Promise<void> {
+    const { session, deps } = this.#parts;
+    const { signal } = pulse;
     do {
+      pulse.beat();
       try {
-        const answer = await session.call({ method: "POST", path: "/workers/ping", timeoutMs: PING_TIMEOUT_MS });
-        await this.#compareConfiguration(expectSuccess(answer).text.trim().toLowerCase());
+        const answer = await session.call({ method: "POST", path: "/workers/ping", timeoutMs: PING_TIMEOUT_MS, signal });
+        await this.#compareConfiguration(expectSuccess(answer).text.trim().toLowerCase(), signal);
+        if (signal.aborted) return;
         this.#pinged = true;
       } catch (thrown) {
-        if (closing.signal.aborted) return;
+        if (signal.aborted) return;
         this.#pinged = false;
         deps.logger?.debug("ping failed", { error: CodedError.from(thrown) });
       }
       this.#update();
-    } while (await pause(deps.clock, PING_EVERY_MS, closing.signal));
+    } while (await pause(deps.clock, PING_EVERY_MS, signal));
   }
 
   /** An empty answer says nothing; a new text means a new configuration. @source wire.md 1.4 */
-  async #compareConfiguration(hash: string): Promise<void> {
+  async #compareConfiguration(hash: string, signal: AbortSignal): Promise<void> {
     if (hash === "" || hash === this.#configurationHash) return;
     const first = this.#configurationHash === undefined;
     if (!first) {
-      const { http, closing, deps } = this.#parts;
-      const configuration = await fetchConfiguration(http, closing.signal);
-      this.#chain =
-        (await fetchChainConfiguration(configuration, { fetch: deps.fetch, logger: deps.logger }, closing.signal)) ?? this.#chain;
+      const { http, deps } = this.#parts;
+      const configuration = await fetchConfiguration(http, signal);
+      const chain = await fetchChainConfiguration(configuration, { fetch: deps.fetch, logger: deps.logger }, signal);
+      signal.throwIfAborted();
+      this.#chain = chain ?? this.#chain;
       this.#configuration = configuration;
     }
     // Remembered last: if reading failed, the next ping tries again.
@@ -206,15 +236,17 @@ export class LiveLink implements SchedulerConnection {
     this.#onState.tell(state);
   }
 
-  #until(signal: AbortSignal | undefined): AbortSignal {
-    const closing = this.#parts.closing.signal;
-    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
+  async #while<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    using scope = openScope([signal, this.#parts.closing.signal]);
+    return await work(scope.signal);
   }
 
   async #fewTimes<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { clock, random } = this.#parts.deps;
-    const until = this.#until(signal);
+    using scope = openScope([signal, this.#parts.closing.signal]);
+    const until = scope.signal;
     const waits = backoff({ baseMs: 500, maxMs: 5_000 }, random);
+    // Bounded: a few attempts, each with a deadline.
     for (;;) {
       until.throwIfAborted();
       try {

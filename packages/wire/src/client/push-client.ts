@@ -1,12 +1,12 @@
 import type { TaskId } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, type Logger, type Random } from "@iexec-ts/service";
+import { backoff, type Clock, CodedError, type Logger, openScope, orAborted, type Pulse, type Random } from "@iexec-ts/service";
 import { z } from "zod";
 import type { TaskNotification } from "../api.ts";
 import { readNotification } from "../messages/tasks.ts";
 import { pause } from "../pause.ts";
 import { agreeHeartbeat, CLIENT_LIMITS, encodeFrame, HEARTBEAT, StompDecoder, type StompFrame } from "../push/stomp.ts";
 import { expectSuccess, type Fetch, type HttpClient, parseAnswer } from "./http.ts";
-import { channelLost, OPEN_WITHIN_MS, type SockJsChannel } from "./sockjs-channel.ts";
+import { type ChannelOptions, channelLost, OPEN_WITHIN_MS, type SockJsChannel } from "./sockjs-channel.ts";
 import { openWebSocketChannel } from "./websocket-channel.ts";
 import { openXhrChannel } from "./xhr-channel.ts";
 
@@ -24,6 +24,8 @@ export interface PushClientDeps {
 
 const infoSchema = z.object({ websocket: z.boolean().catch(false) });
 const OUR_HEARTBEAT = [10_000, 10_000] as const;
+/** Heart-beats of the broker that may fail to come before the session counts as lost. */
+const SILENT_BEATS = 3;
 const RECEIPT_WITHIN_MS = 5_000;
 /** A connection that lived this long was a good one: the next failure starts with short waits again. */
 const STABLE_MS = 30_000;
@@ -62,18 +64,29 @@ export class PushClient {
     this.#say([encodeFrame("UNSUBSCRIBE", { id })]);
   }
 
-  /** Stays connected until the signal; never rejects. SIDE EFFECTS: one connection at a time. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Stays connected until the pulse's signal; never rejects. Beats with each word of the scheduler, so that a session in which nothing is heard
+   * and that does not end by itself is given up.
+   *
+   * SIDE EFFECTS: one connection at a time.
+   */
+  async run(pulse: Pulse): Promise<void> {
     const { clock, random, logger, onConnected } = this.#deps;
+    const { signal } = pulse;
     const waits = backoff({ baseMs: FIRST_WAIT_MS, maxMs: LONGEST_WAIT_MS }, random);
+    // An earlier run that was given up may have left the link as connected.
+    onConnected(false);
     while (!signal.aborted) {
+      pulse.beat();
       const began = clock.monotonicMs();
       try {
-        const reason = await this.#session(signal);
+        const reason = await this.#session(pulse);
         logger?.debug("push channel ended", { reason });
       } catch (thrown) {
         logger?.debug("push channel failed", { error: CodedError.from(thrown) });
       }
+      if (signal.aborted) return;
+      pulse.beat();
       onConnected(false);
       if (clock.monotonicMs() - began > STABLE_MS) waits.reset();
       if (!(await pause(clock, waits.nextMs(), signal))) return;
@@ -81,7 +94,10 @@ export class PushClient {
   }
 
   /** Resolves with the reason when a session that was open has ended; throws when none could be opened. */
-  async #session(signal: AbortSignal): Promise<string> {
+  async #session(pulse: Pulse): Promise<string> {
+    // Whatever way the session ends, what it began ends with it.
+    using scope = openScope([pulse.signal]);
+    const { signal } = scope;
     const decoder = new StompDecoder(CLIENT_LIMITS);
     const greeted = Promise.withResolvers<StompFrame>();
     const received = Promise.withResolvers<void>();
@@ -99,7 +115,10 @@ export class PushClient {
       else if (frame.command === "RECEIPT") received.resolve();
       else if (frame.command === "ERROR") failure(`refused: ${(frame.headers.get("message") ?? "").slice(0, 200)}`);
     };
+    let heardAtMs = this.#deps.clock.monotonicMs();
     const onText = (text: string): void => {
+      if (signal.aborted) return;
+      heardAtMs = this.#deps.clock.monotonicMs();
       try {
         for (const frame of decoder.push(text)) onFrame(frame);
       } catch (thrown) {
@@ -107,31 +126,33 @@ export class PushClient {
       }
     };
 
-    channel = await this.#open(onText, signal);
+    channel = await this.#open({ onText, onAlive: () => pulse.beat() }, signal);
     const open = channel;
     try {
       void open.ended.then((reason) => greeted.reject(channelLost(this.#deps.http.urlOf("/connect"), reason)));
-      await open.send([encodeFrame("CONNECT", { "accept-version": "1.1,1.2", host: this.#host(), "heart-beat": OUR_HEARTBEAT.join(",") })]);
+      const hello = encodeFrame("CONNECT", { "accept-version": "1.1,1.2", host: this.#host(), "heart-beat": OUR_HEARTBEAT.join(",") });
+      await this.#within(open.send([hello]), OPEN_WITHIN_MS, signal);
       const { headers } = await this.#within(greeted.promise, OPEN_WITHIN_MS, signal);
       this.#live = open;
       await this.#resubscribe(open, headers.get("server") === "iexec-ts" ? received.promise : undefined, signal);
-      const { sendMs } = agreeHeartbeat(OUR_HEARTBEAT, headers.get("heart-beat"));
+      const { sendMs, expectMs } = agreeHeartbeat(OUR_HEARTBEAT, headers.get("heart-beat"));
       if (sendMs > 0) void this.#beat(open, sendMs, signal);
+      if (expectMs > 0) void this.#expect(open, () => heardAtMs, SILENT_BEATS * expectMs, signal);
       this.#deps.onConnected(true);
       this.#deps.onCatchUp();
-      return await open.ended;
+      return await orAborted(open.ended, signal);
     } finally {
-      this.#live = undefined;
+      if (this.#live === open) this.#live = undefined;
       open.close("left");
     }
   }
 
-  async #open(onText: (text: string) => void, signal: AbortSignal): Promise<SockJsChannel> {
+  async #open(on: Pick<ChannelOptions, "onText" | "onAlive">, signal: AbortSignal): Promise<SockJsChannel> {
     const { http, fetch, random, logger } = this.#deps;
     const info = parseAnswer(infoSchema, expectSuccess(await http.send({ path: "/connect/info", signal })));
-    const options = (): { url: string; onText: (text: string) => void; signal: AbortSignal } => {
+    const options = (): ChannelOptions => {
       const server = String(Math.floor(random.float() * 1000)).padStart(3, "0");
-      return { url: http.urlOf(`/connect/${server}/${Buffer.from(random.bytes(12)).toString("hex")}`), onText, signal };
+      return { url: http.urlOf(`/connect/${server}/${Buffer.from(random.bytes(12)).toString("hex")}`), ...on, signal };
     };
     if (info.websocket) {
       try {
@@ -151,19 +172,26 @@ export class PushClient {
       subscribeFrame(taskId, id, receipt !== undefined && index === all.length - 1 ? { receipt: "topics" } : {}),
     );
     if (frames.length === 0) return;
-    await channel.send(frames);
+    await this.#within(channel.send(frames), OPEN_WITHIN_MS, signal);
     if (receipt !== undefined) await this.#within(Promise.race([receipt, channel.ended]), RECEIPT_WITHIN_MS, signal);
   }
 
   async #beat(channel: SockJsChannel, everyMs: number, signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    void channel.ended.then(() => over.abort());
-    while (await pause(this.#deps.clock, everyMs, AbortSignal.any([signal, over.signal]))) {
+    // Bounded: the session's scope ends it.
+    while (await pause(this.#deps.clock, everyMs, signal)) {
       try {
-        await channel.send([HEARTBEAT]);
+        await this.#within(channel.send([HEARTBEAT]), OPEN_WITHIN_MS, signal);
       } catch (thrown) {
         channel.close(CodedError.from(thrown).message);
       }
+    }
+  }
+
+  /** A broker that is dead behind a transport that lives says nothing, not even the heart-beats it promised. */
+  async #expect(channel: SockJsChannel, heardAtMs: () => number, withinMs: number, signal: AbortSignal): Promise<void> {
+    // Bounded: the session's scope ends it.
+    while (await pause(this.#deps.clock, withinMs / SILENT_BEATS, signal)) {
+      if (this.#deps.clock.monotonicMs() - heardAtMs() > withinMs) channel.close("no heart-beat of the broker");
     }
   }
 
@@ -188,17 +216,9 @@ export class PushClient {
   }
 
   async #within<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-    const done = new AbortController();
-    const late = pause(this.#deps.clock, ms, AbortSignal.any([signal, done.signal])).then((elapsed) => {
-      if (elapsed || signal.aborted) throw channelLost(this.#deps.http.urlOf("/connect"), "no answer in time");
-      return promise;
-    });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      late.catch(() => undefined);
-      done.abort();
-    }
+    const reason = (): CodedError => channelLost(this.#deps.http.urlOf("/connect"), "no answer in time");
+    using scope = openScope([signal], { ms, clock: this.#deps.clock, reason });
+    return await orAborted(promise, scope.signal);
   }
 
   #host(): string {

@@ -1,5 +1,5 @@
 import { isFinal, type ReplicateStatus, type TaskId } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, type Logger, type Random } from "@iexec-ts/service";
+import { backoff, type Clock, CodedError, type Logger, orAborted, type Random } from "@iexec-ts/service";
 import type { ReportAnswer, StatusReport, TaskAction } from "../api.ts";
 import { toV9 } from "../dialects/to-v9.ts";
 import { nativeAnswerSchema, writeNativeReport, writeV9Update } from "../messages/status.ts";
@@ -36,8 +36,9 @@ export class ReportDelivery {
   /** Errors: those of Session.call whose retry class is not `retry`, WIR-1003, WIR-1005; the signal's reason. */
   async deliver(report: StatusReport, signal: AbortSignal): Promise<ReportAnswer> {
     const before = this.#tails.get(report.taskId) ?? Promise.resolve();
-    const mine = before.then(() => this.#deliver(report, signal));
-    const tail = mine.catch(() => undefined);
+    // Who gives up waiting for its turn does so at once; the order of those that are left stays.
+    const mine = orAborted(before, signal).then(() => this.#deliver(report, signal));
+    const tail = Promise.allSettled([before, mine]);
     this.#tails.set(report.taskId, tail);
     try {
       return await mine;
@@ -87,6 +88,7 @@ export class ReportDelivery {
   async #untilTaken<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const { clock, random, logger } = this.#deps;
     const waits = backoff({ baseMs: FIRST_WAIT_MS, maxMs: LONGEST_WAIT_MS }, random);
+    // Bounded: the caller's signal ends it, and each attempt has a deadline.
     for (;;) {
       signal.throwIfAborted();
       try {

@@ -1,8 +1,10 @@
 import { loginChallengeDigest } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope, orAborted } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
 import { expectSuccess, type HttpAnswer, type HttpClient, type HttpRequest } from "./http.ts";
 
+/** A little more than its two exchanges may take. */
+const LOGIN_WITHIN_MS = 45_000;
 const MAX_TOKEN_BYTES = 8 * 1024;
 
 /**
@@ -30,7 +32,8 @@ export class Session {
    * Errors: WIR-1101 the scheduler does not let us in, WIR-1102 a new token is refused too; those of HttpClient.send.
    */
   async call(request: HttpRequest): Promise<HttpAnswer> {
-    const signal = request.signal === undefined ? this.#closing : AbortSignal.any([request.signal, this.#closing]);
+    using scope = openScope([request.signal, this.#closing]);
+    const { signal } = scope;
     for (let attempt = 0; attempt < 2; attempt += 1) {
       const token = this.#token ?? (await this.login(signal));
       const answer = await this.#http.send({ ...request, signal, authorization: `Bearer ${token}` });
@@ -43,29 +46,28 @@ export class Session {
   /** One caller that gives up does not stop the login the others wait for. */
   async login(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    this.#login ??= this.#logIn().finally(() => {
+    this.#login ??= this.#logInSoon().finally(() => {
       this.#login = undefined;
     });
-    const login = this.#login;
-    const gaveUp = Promise.withResolvers<never>();
-    const onAbort = (): void => gaveUp.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([login, gaveUp.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    return await orAborted(this.#login, signal);
   }
 
-  async #logIn(): Promise<string> {
+  /** A login that hangs, in whatever it is, makes room for the next one. */
+  async #logInSoon(): Promise<string> {
+    const late = (): CodedError => new CodedError("WIR-1001", { url: this.#http.urlOf("/workers/login"), reason: "no answer in time" });
+    using scope = openScope([this.#closing], { ms: LOGIN_WITHIN_MS, reason: late });
+    return await orAborted(this.#logIn(scope.signal), scope.signal);
+  }
+
+  async #logIn(signal: AbortSignal): Promise<string> {
     const query = { walletAddress: this.#wallet };
-    const signal = this.#closing;
     const challenge = this.#admitted(await this.#http.send({ path: "/workers/challenge", query, signal }));
     const value = await this.#account.sign({ hash: loginChallengeDigest(challenge.text) });
     const token = this.#admitted(
       await this.#http.send({ method: "POST", path: "/workers/login", query, body: { value }, maxBytes: MAX_TOKEN_BYTES, signal }),
     );
     if (!/^[\x21-\x7e]+$/.test(token.text)) throw new CodedError("WIR-1003", { url: token.url, reason: "not a token" });
+    signal.throwIfAborted();
     this.#token = token.text;
     return token.text;
   }

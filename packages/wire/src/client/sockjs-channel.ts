@@ -15,6 +15,8 @@ export interface ChannelOptions {
   /** Address of this session: {base}/connect/{server}/{session} */
   readonly url: string;
   readonly onText: (text: string) => void;
+  /** Anything was heard, if only a heart-beat of the transport. */
+  readonly onAlive: () => void;
   readonly signal: AbortSignal;
 }
 

@@ -16,7 +16,7 @@ import {
  * Errors: WIR-1301 when it does not open within 15 s.
  * SIDE EFFECTS: one connection, until `close`, the signal, or 45 s of silence.
  */
-export async function openWebSocketChannel({ url, onText, signal }: ChannelOptions): Promise<SockJsChannel> {
+export async function openWebSocketChannel({ url, onText, onAlive, signal }: ChannelOptions): Promise<SockJsChannel> {
   signal.throwIfAborted();
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/websocket`, {
     handshakeTimeout: OPEN_WITHIN_MS,
@@ -42,6 +42,7 @@ export async function openWebSocketChannel({ url, onText, signal }: ChannelOptio
   socket.on("close", (code) => finish(`connection closed (${code})`));
   socket.on("message", (data) => {
     live?.heard();
+    onAlive();
     const frame = readSockJsFrame(String(data));
     if (frame.kind === "open") {
       silence.stop();

@@ -1,3 +1,4 @@
+import { openScope } from "@iexec-ts/service";
 import type { Fetch } from "./http.ts";
 import { reasonOf } from "./http.ts";
 import {
@@ -23,7 +24,10 @@ const SEND_TIMEOUT_MS = 15_000;
  * SIDE EFFECTS: one open request at a time, until `close`, the signal, or 45 s of silence.
  * @source wire.md 2.1
  */
-export async function openXhrChannel({ url, onText, signal }: ChannelOptions, fetch: Fetch = globalThis.fetch): Promise<SockJsChannel> {
+export async function openXhrChannel(
+  { url, onText, onAlive, signal }: ChannelOptions,
+  fetch: Fetch = globalThis.fetch,
+): Promise<SockJsChannel> {
   signal.throwIfAborted();
   const over = new AbortController();
   const opened = Promise.withResolvers<void>();
@@ -58,12 +62,14 @@ export async function openXhrChannel({ url, onText, signal }: ChannelOptions, fe
 
   const receive = async (): Promise<void> => {
     let empty = 0;
+    // Bounded: silence ends the channel, and with it this.
     while (!over.signal.aborted) {
       const response = await fetch(`${url}/xhr_streaming`, { method: "POST", redirect: "error", signal: over.signal });
       if (response.status !== 200 || response.body === null) return finish(`HTTP ${response.status}`);
       let frames = 0;
       for await (const line of linesOf(response.body)) {
         silence.heard();
+        onAlive();
         // The prelude proves nothing.
         if (line.length < 2048) frames += 1;
         if (!take(line)) return undefined;
@@ -76,12 +82,13 @@ export async function openXhrChannel({ url, onText, signal }: ChannelOptions, fe
   receive().catch((thrown: unknown) => finish(reasonOf(thrown)));
 
   const post = async (texts: readonly string[]): Promise<void> => {
+    using sending = openScope([over.signal], { ms: SEND_TIMEOUT_MS });
     const response = await fetch(`${url}/xhr_send`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(texts),
       redirect: "error",
-      signal: AbortSignal.any([over.signal, AbortSignal.timeout(SEND_TIMEOUT_MS)]),
+      signal: sending.signal,
     });
     await response.body?.cancel();
     if (response.status !== 204 && response.status !== 200) throw channelLost(url, `HTTP ${response.status}`);

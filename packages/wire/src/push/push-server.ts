@@ -1,5 +1,5 @@
 import websocket from "@fastify/websocket";
-import { type Clock, CodedError, type Random, systemClock, systemRandom } from "@iexec-ts/service";
+import { type Clock, CodedError, createWatchdog, type Random, systemClock, systemRandom, type Watchdog } from "@iexec-ts/service";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { WebSocket } from "ws";
 import { z } from "zod";
@@ -16,12 +16,15 @@ export interface PushServerOptions {
   readonly maxSessions?: number;
   /** False announces no websocket, as a Java core does; for tests of the HTTP transports. */
   readonly websocket?: boolean;
+  /** Watches over the heart-beats; one of its own unless given. */
+  readonly watchdog?: Watchdog;
 }
 
 /** A streaming response is closed after this much, and the client opens the next. @source wire.md 2.1 */
 const STREAM_LIMIT = 128 * 1024;
 const PRELUDE = `${"h".repeat(2048)}\n`;
 const TICK_MS = 5_000;
+const BOUND_MS = 60_000;
 const BODY_LIMIT = 64 * 1024;
 
 const pathParams = z.object({ server: z.string().regex(/^[^./]{1,16}$/), session: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) });
@@ -110,12 +113,13 @@ export function createPushServer(app: FastifyInstance, options: PushServerOption
     });
   });
 
-  const beat = async (): Promise<void> => {
-    while (await pause(clock, TICK_MS, stopped.signal)) {
+  const watchdog = options.watchdog ?? createWatchdog({ clock, random });
+  void watchdog.keep({ loop: "push heart-beat", boundMs: BOUND_MS, signal: stopped.signal }, async (pulse) => {
+    while (await pause(clock, TICK_MS, pulse.signal)) {
+      pulse.beat();
       for (const session of [...sessions.values(), ...sockets]) session.tick();
     }
-  };
-  void beat();
+  });
 
   return {
     publish: (notification: TaskNotification): number =>

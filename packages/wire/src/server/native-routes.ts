@@ -4,7 +4,7 @@ import { blockNumberText, bytes32Schema } from "../messages/primitives.ts";
 import { nativeReportSchema } from "../messages/status.ts";
 import { writeAssignment } from "../messages/tasks.ts";
 import { REPORT_BODY_LIMIT } from "./replicate-routes.ts";
-import { read, requestSignal, sendJson, withWallet } from "./requests.ts";
+import { read, sendJson, whileThere, withWallet } from "./requests.ts";
 import type { RouteContext } from "./routes.ts";
 
 /** Longest a demand is held, in seconds: below the 30 s after which proxies close an idle request. */
@@ -28,7 +28,7 @@ export function registerNativeRoutes(scope: FastifyInstance, { port, tokens, clo
     "/v1/replicates/demand",
     withWallet(tokens, async (request, reply, wallet) => {
       const { blockNumber, wait } = read(demandQuery, request.query);
-      const assignment = await port.demand(wallet, { blockNumber, waitMs: wait * 1000 }, requestSignal(reply, closing));
+      const assignment = await whileThere(reply, closing, (signal) => port.demand(wallet, { blockNumber, waitMs: wait * 1000 }, signal));
       return assignment === undefined ? reply.code(204).send() : sendJson(reply, writeAssignment(assignment));
     }),
   );

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { blockNumberText, bytes32Schema } from "../messages/primitives.ts";
 import { v9UpdateSchema } from "../messages/status.ts";
 import { writeAssignment, writeNotification } from "../messages/tasks.ts";
-import { read, requestSignal, sendJson, withWallet } from "./requests.ts";
+import { read, sendJson, whileThere, withWallet } from "./requests.ts";
 import type { RouteContext } from "./routes.ts";
 import { reportFromV9 } from "./v9-report.ts";
 
@@ -18,7 +18,7 @@ export function registerReplicateRoutes(scope: FastifyInstance, { port, tokens, 
     "/replicates/available",
     withWallet(tokens, async (request, reply, wallet) => {
       const { blockNumber } = read(blockQuery, request.query);
-      const assignment = await port.demand(wallet, { blockNumber, waitMs: v9WaitMs }, requestSignal(reply, closing));
+      const assignment = await whileThere(reply, closing, (signal) => port.demand(wallet, { blockNumber, waitMs: v9WaitMs }, signal));
       return assignment === undefined ? reply.code(204).send() : sendJson(reply, writeAssignment(assignment));
     }),
   );
@@ -37,8 +37,9 @@ export function registerReplicateRoutes(scope: FastifyInstance, { port, tokens, 
     withWallet(tokens, async (request, reply, wallet) => {
       const { taskId } = read(taskParams, request.params);
       const update = read(v9UpdateSchema, request.body);
-      const deps = { port, clock, random, signal: requestSignal(reply, closing) };
-      const { httpStatus, action } = await reportFromV9(wallet, taskId, update, deps);
+      const { httpStatus, action } = await whileThere(reply, closing, (signal) =>
+        reportFromV9(wallet, taskId, update, { port, clock, random, signal }),
+      );
       return sendJson(reply.code(httpStatus), action);
     }),
   );

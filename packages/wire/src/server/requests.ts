@@ -1,5 +1,5 @@
 import type { Address } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { z } from "zod";
 import type { LoginTokens } from "../login/tokens.ts";
@@ -35,9 +35,15 @@ export const sendText = (reply: FastifyReply, text: string): FastifyReply => rep
 
 export const sendJson = (reply: FastifyReply, body: unknown): FastifyReply => reply.type("application/json").send(JSON.stringify(body));
 
-/** Aborted when the client goes away, or when the server stops. */
-export function requestSignal(reply: FastifyReply, closing: AbortSignal): AbortSignal {
-  const gone = new AbortController();
-  reply.raw.once("close", () => gone.abort(new CodedError("WIR-1006")));
-  return AbortSignal.any([gone.signal, closing]);
+/** Runs `work` with a signal that aborts when the client goes away, or when the server stops. */
+export async function whileThere<T>(reply: FastifyReply, closing: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  using scope = openScope([closing]);
+  const gone = (): void => scope.end(new CodedError("WIR-1006"));
+  if (reply.raw.destroyed) gone();
+  reply.raw.once("close", gone);
+  try {
+    return await work(scope.signal);
+  } finally {
+    reply.raw.removeListener("close", gone);
+  }
 }
