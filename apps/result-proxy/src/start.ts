@@ -14,6 +14,8 @@ import {
   type Random,
   systemClock,
   systemRandom,
+  tellStalls,
+  type Watchdog,
 } from "@iexec-ts/service";
 import type { ResultProxyConfig } from "./config.ts";
 import { openResultsStore } from "./results-store.ts";
@@ -27,6 +29,8 @@ export interface ResultProxyDeps {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** The one of the process; what it tells is shown in health and metrics. */
+  readonly watchdog?: Watchdog;
   /** @default 60000 */
   readonly uploadIdleMs?: number;
 }
@@ -102,6 +106,10 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       return { status: "UP" };
     });
     const metrics = createMetrics("iexec_result_proxy_");
+    if (deps.watchdog !== undefined) {
+      const untell = tellStalls(deps.watchdog, { metrics, health });
+      closing.push({ part: "watchdog", end: async () => untell() });
+    }
     const api = await createHttpServer({
       name: "result-proxy",
       version: VERSION,
