@@ -107,8 +107,8 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
     });
     const metrics = createMetrics("iexec_result_proxy_");
     if (deps.watchdog !== undefined) {
-      const untell = tellStalls(deps.watchdog, { metrics, health });
-      closing.push({ part: "watchdog", end: async () => untell() });
+      const stopTelling = tellStalls(deps.watchdog, { metrics, health });
+      closing.push({ part: "watchdog", end: async () => stopTelling() });
     }
     const api = await createHttpServer({
       name: "result-proxy",
