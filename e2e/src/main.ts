@@ -4,6 +4,7 @@ import { stopAllOwned } from "@iexec-ts/testkit";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
+import { schedulerHangSet } from "./hang/scheduler-set.ts";
 import { hostileSet } from "./hostile/hostile-set.ts";
 import { joinSet } from "./join/join-set.ts";
 import { networkSet } from "./network-set.ts";
@@ -39,6 +40,7 @@ const SETS: readonly RunnableSet[] = [
   runnable(replaySet),
   runnable(chainFaultsSet),
   runnable(crashSet),
+  runnable(schedulerHangSet),
   runnable(pageSet),
   runnable(hostileSet),
   runnable(operatorSet),

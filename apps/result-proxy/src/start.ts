@@ -15,6 +15,8 @@ import {
   type Random,
   systemClock,
   systemRandom,
+  tellStalls,
+  type Watchdog,
 } from "@iexec-ts/service";
 import type { ResultProxyConfig } from "./config.ts";
 import { openResultsStore } from "./results-store.ts";
@@ -28,6 +30,8 @@ export interface ResultProxyDeps {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** The one of the process; what it tells is shown in health and metrics. */
+  readonly watchdog?: Watchdog;
   /** @default 60000 */
   readonly uploadIdleMs?: number;
 }
@@ -104,6 +108,10 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
     });
     const metrics = createMetrics("iexec_result_proxy_");
     const logger = countErrors(deps.logger, metrics);
+    if (deps.watchdog !== undefined) {
+      const stopTelling = tellStalls(deps.watchdog, { metrics, health });
+      closing.push({ part: "watchdog", end: async () => stopTelling() });
+    }
     const api = await createHttpServer({
       name: "result-proxy",
       version: VERSION,

@@ -28,7 +28,22 @@ const stallsAt = async (url: string) => POOL.parse(await (await fetch(`${url}/v1
 const standingAt = async (url: string): Promise<readonly string[]> =>
   (await stallsAt(url)).filter(({ mendedAt }) => mendedAt === undefined).map(({ loop }) => loop);
 
-const LOOPS = ["signals", "leadership", "dispatcher", "decision", "calls", "demand", "pings", "liveness", "sweep", "event readers"];
+const LOOPS = [
+  "node",
+  "events",
+  "transactions",
+  "push heart-beat",
+  "signals",
+  "leadership",
+  "dispatcher",
+  "decision",
+  "calls",
+  "demand",
+  "pings",
+  "liveness",
+  "sweep",
+  "event readers",
+];
 
 test("each loop of a scheduler may hang at its first run: it is told, mended, and the task is done", async () => {
   const watchdog = plantHang(createWatchdog({ graceMs: 500 }), { at: LOOPS.join(","), boundMs: "400" });

@@ -52,7 +52,7 @@ export function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, ou
   return runService({ definition: schedulerConfig, version: VERSION }, { argv, env, output }, async ({ settings, logger, shutdown }) => {
     const metrics = createMetrics("iexec_scheduler_", { withProcess: true });
     const watchdog = plantHang(createWatchdog({ log: logger }), plantedHang(env));
-    const scheduler = await start(await optionsOf(settings), { logger, metrics, watchdog });
+    const scheduler = await start(await optionsOf(settings), { logger, metrics, watchdog, signal: shutdown.signal });
     shutdown.add("scheduler", (signal) => scheduler.close(signal));
     await shutdown.done;
     return undefined;

@@ -117,6 +117,9 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
 
   const watchdog = deps.watchdog ?? createWatchdog({ clock, log: logger, random });
 
+  // A start that is told to stop ends what it has begun, and fails at its next step.
+  const stopped = (): void => void shutdown.request("told to stop");
+  deps.signal?.addEventListener("abort", stopped, { once: true });
   try {
     const health = createHealth();
     tellStalls(watchdog, { metrics, health });
@@ -128,8 +131,9 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
         ...(options.chainId === undefined ? {} : { chainId: options.chainId }),
         ...(deps.pollMs === undefined ? {} : { pollMs: deps.pollMs }),
       },
-      { clock, logger, random },
+      { clock, logger, random, watchdog },
     );
+    shutdown.signal.throwIfAborted();
     shutdown.add("chain", () => within(CHAIN_CLOSE_MS, pool.close(), clock));
     const hub = await createHub(pool, options.hubAddress);
     await checkOwner(hub, pool, options);
@@ -217,7 +221,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
         .send(),
     );
     const loginKey = await sharedKey("login", options);
-    const push = createPushServer(app, { clock, random });
+    const push = createPushServer(app, { clock, random, watchdog });
     registerSchedulerRoutes(app, port, { loginKey, logger, clock, random, v9WaitMs: options.v9WaitMs });
     registerReadApi(app, {
       database,
@@ -255,6 +259,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     signals.on("demand", () => room.wake());
     signals.onGap(() => room.wake());
 
+    shutdown.signal.throwIfAborted();
     const { url } = await server.listen();
     ownUrl = url;
     shutdown.add("http", async () => {
@@ -294,6 +299,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
   } catch (thrown) {
     await shutdown.request("start failed");
     throw thrown;
+  } finally {
+    deps.signal?.removeEventListener("abort", stopped);
   }
 }
 
@@ -329,6 +336,7 @@ async function openStore(
   }
   const database = await openDatabase(url, { connections: CONNECTIONS, clock });
   shutdown.add("database", () => database.close());
+  shutdown.signal.throwIfAborted();
   await migrate(database);
   return database;
 }

@@ -100,7 +100,14 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
       confirmations: options.confirmations,
       finalDepth: options.reorgDepth,
     },
-    { clock, logger, random, onFault: onError, onForeign: (event) => logger.error("another program uses this wallet", { ...event }) },
+    {
+      clock,
+      logger,
+      random,
+      watchdog,
+      onFault: onError,
+      onForeign: (event) => logger.error("another program uses this wallet", { ...event }),
+    },
   );
   const executor = createExecutor({ database, hub, pool, random, patience: options.patience });
 
@@ -161,7 +168,7 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
       lag: 0,
       maxRange: options.maxLogRange,
     },
-    { load: watcher.load, clock, logger, random },
+    { load: watcher.load, clock, logger, random, watchdog },
   );
   const sweep = async (pulse: Pulse): Promise<void> => {
     let sweptMs: number | undefined;
@@ -203,7 +210,7 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
     watchdog.keep({ loop, boundMs, signal: term }, run);
   const liveness = { lostAfterMs: options.lostAfterMs, clock, logger, flush: registry.flush };
   const parts: Readonly<Record<string, Promise<void>>> = {
-    "chain events": stream.run(watcher.handle, term),
+    events: stream.run(watcher.handle, term),
     dispatcher: keep("dispatcher", LOOK_BOUND_MS, dispatcher.run),
     calls: keep("calls", CALLS_BOUND_MS, runner.run),
     liveness: keep("liveness", LIVENESS_BOUND_MS, (pulse) => watchLiveness(database, liveness, pulse)),
@@ -228,7 +235,7 @@ export async function runTerm(deps: TermDeps, lead: Lead): Promise<void> {
   }
 }
 
-const TERM_LOOPS: ReadonlySet<string> = new Set(["chain events", "dispatcher", "calls", "liveness", "sweep"]);
+const TERM_LOOPS: ReadonlySet<string> = new Set(["events", "transactions", "dispatcher", "calls", "liveness", "sweep"]);
 
 const ended = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -1,6 +1,10 @@
 import type { Health } from "./http/health.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Watchdog } from "./watchdog.ts";
+import type { Stall, Watchdog } from "./watchdog.ts";
+
+const SHOWN = 10;
+
+const nameOf = ({ loop, of }: Pick<Stall, "loop" | "of">): string => (of === undefined ? loop : `${loop} ${of}`);
 
 /**
  * Shows loops that stand still where an operator and his alarms look: the health component `loops`, the counter `loop_stalls_total`, the
@@ -22,9 +26,11 @@ export function tellStalls(watchdog: Watchdog, to: { readonly metrics: Metrics; 
     read: () => standing().length,
   });
   health?.register("loops", () => {
-    const names = standing().map(({ loop, of }) => (of === undefined ? loop : `${loop} ${of}`));
-    if (names.length === 0) return { status: "UP" };
-    return { status: "DOWN", details: { stalled: names.slice(0, 10).join(", "), count: names.length } };
+    const names = standing().map(nameOf);
+    const [last] = watchdog.stalls();
+    const details = last === undefined ? {} : { details: { last: `${nameOf(last)}, ${last.since.toISOString()}` } };
+    if (names.length === 0) return { status: "UP", ...details };
+    return { status: "DOWN", details: { ...details.details, stalled: names.slice(0, SHOWN).join(", "), count: names.length } };
   });
   return watchdog.onStall((error, { loop }) => {
     metrics.countError(error);

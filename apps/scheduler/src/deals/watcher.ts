@@ -11,7 +11,7 @@ import { type SeenDeal, storeDeal } from "./store-deal.ts";
 
 const CURSOR_NAME = "hub";
 /** Longest that one batch of events may take; a deal may have a hundred thousand tasks, all written at once. */
-const HANDLE_MS = 4 * 60_000;
+const HANDLE_MS = 150_000;
 const CURSOR = z
   .object({ block_number: units, block_hash: hex })
   .transform((row): Cursor => ({ blockNumber: row.block_number, blockHash: row.block_hash }));
@@ -77,7 +77,7 @@ async function noteEvents(sql: Sql, events: readonly TaskEvent[]): Promise<void>
 export interface DealWatcher {
   load(): Promise<Cursor | undefined>;
   /** Handler of an event stream. Writes effects and cursor in one transaction. */
-  handle(batch: { readonly logs: readonly Log[]; readonly cursor: Cursor }): Promise<void>;
+  handle(batch: { readonly logs: readonly Log[]; readonly cursor: Cursor }, signal?: AbortSignal): Promise<void>;
 }
 
 /**
@@ -119,9 +119,9 @@ export function createDealWatcher(deps: {
 
   return {
     load: () => database.row("SELECT block_number, block_hash FROM chain_cursor WHERE name = $1", [CURSOR_NAME], CURSOR),
-    async handle({ logs, cursor }) {
+    async handle({ logs, cursor }, signal) {
       // One that stands still is delivered again; what it still writes then is refused.
-      using patience = openScope([], { ms: HANDLE_MS, clock });
+      using patience = openScope([signal], { ms: HANDLE_MS, clock });
       const { notices, events } = sort(logs, workerpool);
       const deals = await orAborted(Promise.all(notices.map(see)), patience.signal);
       const fresh = await database.transaction(

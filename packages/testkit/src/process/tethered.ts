@@ -57,8 +57,8 @@ export async function spawnTethered(options: TetheredOptions, signal?: AbortSign
     // Something it started may hold its output open for ever.
     child.once("exit", (code) => {
       const timer = setTimeout(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
+        child.stdout?.destroy();
+        child.stderr?.destroy();
         resolve(code);
       }, OUTPUT_GRACE_MS);
       child.once("close", () => clearTimeout(timer));
