@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
+import { hangSet } from "./hang/hang-set.ts";
 import { hostileSet } from "./hostile/hostile-set.ts";
 import { joinSet } from "./join/join-set.ts";
 import { networkSet } from "./network-set.ts";
@@ -34,6 +35,7 @@ const SETS: readonly RunnableSet[] = [
   runnable(replaySet),
   runnable(chainFaultsSet),
   runnable(crashSet),
+  runnable(hangSet),
   runnable(pageSet),
   runnable(hostileSet),
   runnable(operatorSet),

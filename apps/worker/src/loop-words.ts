@@ -4,6 +4,9 @@ const WORDS: Readonly<Record<string, string>> = {
   reporter: "telling the scheduler about",
   demand: "asking for tasks",
   sweep: "asking the scheduler what was missed",
+  ping: "the heart-beat to its scheduler",
+  "push link": "hearing its scheduler",
+  container: "following an app's container",
   "isolation proof": "proving that apps are kept apart from this host",
 };
 

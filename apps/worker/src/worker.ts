@@ -178,7 +178,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         decode: settings.strictJava ? "frames" : "stream",
         registryCredentials: registryCredentials(settings),
       },
-      { clock, logger: log, random: () => random.float(), imageUses: uses },
+      { clock, logger: log, random: () => random.float(), imageUses: uses, watchdog },
     );
     closers.add("sandbox", () => sandbox.close());
     if (deps.ownContainer !== undefined)
@@ -186,7 +186,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         log.warn("in this container", { advice });
     const connecting = connectPatiently(
       { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION },
-      { clock, random, log, backoff: newBackoff, signal: starting },
+      { clock, random, log, backoff: newBackoff, watchdog, signal: starting },
     );
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.

@@ -24,7 +24,7 @@ const ENDINGS: readonly TxState[] = ["mined", "final", "reverted", "cancelled", 
 const LINKS: readonly PageFacts["link"][] = ["up", "degraded", "down"];
 
 /** Those that are shown as zero before they ever stood still. */
-const LOOPS = ["replicate", "demand", "reporter", "sweep"] as const;
+const LOOPS = ["replicate", "demand", "reporter", "sweep", "ping", "push link", "container"] as const;
 
 /** What the metrics are drawn from, at one moment. */
 export interface MetricSources {
