@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { checkLinks } from "./lib/links.ts";
+import { checkLoops } from "./lib/loops.ts";
 import { type Outcome, ROOT, runFile } from "./lib/program.ts";
 
 interface Verdict {
@@ -83,6 +84,17 @@ const CHECKS: readonly Check[] = [
       ),
   },
   { name: "rooms", run: checkRooms },
+  {
+    name: "loops",
+    run: async () => {
+      const { files, faults } = checkLoops(ROOT);
+      return {
+        ok: faults.length === 0 && files >= FEWEST_MODULES,
+        summary: `${files} files, ${faults.length} loops that wait without a beat`,
+        details: faults.map(({ file, line }) => `${file}:${line}: let it beat, or say above it why it ends ("// Bounded: ...")`).join("\n"),
+      };
+    },
+  },
   {
     name: "shell",
     run: checkShell,

@@ -77,6 +77,13 @@ engine_wait() {
   done
 }
 
+# Nothing of this script runs after a SIGKILL: a shell of its own ends the engine then.
+engine_watch() {
+  # shellcheck disable=SC2016
+  setsid sh -c 'while kill -0 "$1" 2>/dev/null; do kill -0 "$2" 2>/dev/null || exit 0; sleep 0.5; done; kill -TERM "$2"' \
+    engine-watch $$ "$1" >/dev/null 2>&1 </dev/null &
+}
+
 engine_start() {
   if has_systemd && systemctl cat docker.service >/dev/null 2>&1; then
     say "starting the Docker Engine (systemctl start docker)"
@@ -90,6 +97,7 @@ engine_start() {
   rm -f $ENGINE_PIDFILE
   setsid dockerd --pidfile $ENGINE_PIDFILE -H "unix://$ENGINE_SOCKET" >$ENGINE_LOG 2>&1 </dev/null &
   ENGINE_STARTED=$!
+  engine_watch "$ENGINE_STARTED"
   engine_wait "$ENGINE_STARTED" && return
   tail -n 20 $ENGINE_LOG >&2
   die "$EX_UNAVAILABLE" "the Docker Engine did not start; the end of $ENGINE_LOG is above"
@@ -115,7 +123,6 @@ engine_up() {
     is_debian_like || die "$EX_UNAVAILABLE" "no Docker Engine answers ($reason) and this is not Debian or Ubuntu: install one (https://docs.docker.com/engine/install/) and run this again"
     apt_install docker.io
   fi
-  trap engine_stop EXIT
   # The package may have started it.
   engine_ping >/dev/null || engine_start
   engine_helpers

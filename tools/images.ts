@@ -5,11 +5,11 @@
  * reached (`--base public`), on this machine where it is a Debian (`--base debian`). Layers are archives with fixed times, owners and order,
  * so that the same sources and packages give the same layers.
  */
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { runOwned } from "../packages/testkit/src/process/owned.ts";
 import { ROOT, runFile } from "./lib/program.ts";
 
 interface Image {
@@ -46,21 +46,12 @@ class Failure extends Error {}
 
 /** Output of a command; its errors are shown when it fails. */
 async function run(program: string, args: readonly string[], options: { readonly cwd?: string; readonly seconds?: number } = {}) {
-  const child = spawn(program, args, {
+  const { code, stdout, output } = await runOwned(program, args, {
     cwd: options.cwd ?? ROOT,
-    stdio: ["ignore", "pipe", "pipe"],
-    ...(options.seconds === undefined ? {} : { timeout: options.seconds * 1_000 }),
+    ...(options.seconds === undefined ? {} : { signal: AbortSignal.timeout(options.seconds * 1_000) }),
   });
-  let [out, err] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    err += text;
-  });
-  const code = await new Promise<number | null>((done, fail) => child.once("error", fail).once("close", done));
-  if (code !== 0) throw new Failure(`${program} ${args.slice(0, 3).join(" ")} failed:\n${out.slice(-2_000)}${err.slice(-2_000)}`);
-  return out.trim();
+  if (code !== 0) throw new Failure(`${program} ${args.slice(0, 3).join(" ")} failed:\n${output.slice(-4_000)}`);
+  return stdout.trim();
 }
 
 /** SIDE EFFECTS: makes an image under a name; the one that had the name goes, unless something uses it. */

@@ -1,8 +1,7 @@
 import { execFile } from "node:child_process";
-import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { type BenchReport, type Figure, table } from "./figure.ts";
+import { type BenchReport, type Figure, machine, table } from "@iexec-ts/e2e";
 import { benchSoak } from "./soak-bench.ts";
 import { benchWorker, FULL } from "./worker-bench.ts";
 
@@ -39,12 +38,7 @@ if (name === undefined) {
   process.stderr.write("building the bundles\n");
   await run(process.execPath, [root("tools/build.ts")]);
   const figures = await bench.run(root("out/bundles/iexec-worker.mjs"), AbortSignal.timeout(LIMIT_MS));
-  const [first] = cpus();
-  const report: BenchReport = {
-    name,
-    machine: { cpus: cpus().length, cpu: first?.model ?? "unknown", memoryGib: Math.round(totalmem() / 2 ** 30), node: process.version },
-    figures,
-  };
+  const report: BenchReport = { name, machine: machine(), figures };
   process.stderr.write(`${table(report)}\n`);
   if (values.json) process.stdout.write(`${JSON.stringify(report)}\n`);
 }

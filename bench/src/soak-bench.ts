@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { startRig, type WorkerProcess } from "@iexec-ts/e2e";
-import { type Figure, figure } from "./figure.ts";
+import { type Figure, figure, startRig, type WorkerProcess } from "@iexec-ts/e2e";
 
 /** Tasks bought in one deal; the worker takes them one after the other. */
 const BATCH = 20;

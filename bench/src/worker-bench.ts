@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Rig, startRig, type WorkerProcess } from "@iexec-ts/e2e";
+import { type Figure, figure, quantile, type Rig, startRig, type WorkerProcess } from "@iexec-ts/e2e";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
 import { encryptKeystore, readKeystore } from "@iexec-ts/service";
-import { type Figure, figure, quantile } from "./figure.ts";
 import { decryptRatios, zipHashRatios } from "./files.ts";
 
 const IDLE_MS = 30_000;

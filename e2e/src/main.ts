@@ -1,4 +1,6 @@
+import { constants } from "node:os";
 import { parseArgs } from "node:util";
+import { stopAllOwned } from "@iexec-ts/testkit";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
@@ -8,9 +10,12 @@ import { joinSet } from "./join/join-set.ts";
 import { networkSet } from "./network-set.ts";
 import { operatorSet } from "./operator/operator-set.ts";
 import { pageSet } from "./page/page-set.ts";
+import { forcesGc } from "./rig/program-process.ts";
 import { runSet, type ScenarioSet, type SetReport } from "./scenario.ts";
+import { soakSet } from "./soak/soak-set.ts";
 import { replaySet } from "./statuses/replay-set.ts";
 import { statusesSet } from "./statuses/statuses-set.ts";
+import { stopSet } from "./stop/stop-set.ts";
 import { wrongSet } from "./wrong/wrong-set.ts";
 
 /** Runs a set without knowing what its scenarios share. */
@@ -40,16 +45,30 @@ const SETS: readonly RunnableSet[] = [
   runnable(hostileSet),
   runnable(operatorSet),
   runnable(joinSet),
+  runnable(stopSet),
+  runnable(soakSet),
 ];
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "boolean", default: false }, short: { type: "boolean", default: false }, only: { type: "string" } },
   allowPositionals: true,
 });
+// What is put before the programs of the rig, here too.
+if (forcesGc()) await import("./rig/force-gc.ts");
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 const [name] = positionals;
 const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(new Error(signal)));
+let told: NodeJS.Signals | undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    told ??= signal;
+    stop.abort(new Error(signal));
+  });
+}
+/** The whole run, for which each set has its own limits. */
+const LIMIT_MS = (name === "all" ? 6 : 3) * 3_600_000;
+const limit = setTimeout(() => stop.abort(new Error(`the run took longer than ${LIMIT_MS / 3_600_000} h`)), LIMIT_MS);
+limit.unref();
 
 if (name === undefined) {
   for (const set of SETS) process.stdout.write(`${set.name.padEnd(14)} ${String(set.size).padStart(3)} scenarios  ${set.summary}\n`);
@@ -62,6 +81,7 @@ if (name === undefined) {
     const only = values.only?.split(",");
     const reports: SetReport[] = [];
     for (const set of chosen) {
+      if (told !== undefined) break;
       const report = await set.run({ short: values.short, say, signal: stop.signal, ...(only === undefined ? {} : { only }) });
       reports.push(report);
       say(
@@ -81,7 +101,9 @@ if (name === undefined) {
     };
     if (values.json) process.stdout.write(`${JSON.stringify(all)}\n`);
     process.exitCode = all.passed > 0 && all.passed + all.skipped === all.total ? 0 : 1;
-    // What a scenario that was cut off left open does not keep the run alive.
-    if (stop.signal.aborted) process.stdout.write("", () => process.exit());
+    // What a scenario that was cut off left open neither outlives the run nor keeps it alive.
+    await stopAllOwned();
+    const code = told === undefined ? process.exitCode : 128 + constants.signals[told];
+    process.stdout.write("", () => process.exit(code));
   }
 }

@@ -1,3 +1,5 @@
+import { within } from "./waiting.ts";
+
 /** One thing that is tried for real. */
 export interface Scenario<Context> {
   /** Stable name, shown in the report. */
@@ -16,6 +18,10 @@ export interface ScenarioSet<Context = unknown> {
   readonly summary: string;
   readonly scenarios: readonly Scenario<Context>[];
   open(signal: AbortSignal): Promise<{ readonly context: Context; close(): Promise<void> }>;
+  /** How long `open` may take, in milliseconds. @default 300000 */
+  readonly openMs?: number;
+  /** How long `close` may take, in milliseconds. @default 120000 */
+  readonly closeMs?: number;
 }
 
 /** Thrown by a scenario, or by the opening of its set, that cannot be tried on this machine. */
@@ -40,6 +46,8 @@ export interface SetReport {
 }
 
 const DEFAULT_TIMEOUT_MS = 120_000;
+const OPEN_MS = 300_000;
+const CLOSE_MS = 120_000;
 const MAX_DETAIL = 600;
 
 const detailOf = (thrown: unknown): string => (thrown instanceof Error ? `${thrown.message}` : String(thrown)).slice(0, MAX_DETAIL);
@@ -64,31 +72,41 @@ export async function runSet<Context>(
     options.say(`${report.ok ? "ok  " : report.skipped ? "SKIP" : "FAIL"} ${set.name}/${report.id}: ${report.detail}`);
   };
   if (chosen.length > 0) {
-    try {
-      const { context, close } = await set.open(options.signal);
-      try {
-        for (const scenario of chosen) add(await runScenario(scenario, context, options.signal));
-      } finally {
-        await close();
-      }
-    } catch (thrown) {
+    await runOpened(set, chosen, options.signal, add).catch((thrown: unknown) => {
       for (const { id } of chosen.slice(cases.length)) add({ id, ok: false, detail: detailOf(thrown) });
-    }
+      // A set whose parts do not end is not as promised, also when each of its scenarios was.
+      if (cases.every(({ ok, skipped }) => ok || skipped)) add({ id: "close", ok: false, detail: detailOf(thrown) });
+    });
   }
   const passed = cases.filter((c) => c.ok).length;
   const skipped = cases.filter((c) => c.skipped).length;
   return { name: set.name, passed, skipped, total: cases.length, seconds: Math.round((performance.now() - started) / 100) / 10, cases };
 }
 
-async function runScenario<Context>(scenario: Scenario<Context>, context: Context, signal: AbortSignal): Promise<CaseReport> {
-  const limit = AbortSignal.timeout(scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-  const either = AbortSignal.any([signal, limit]);
-  const tooLong = new Promise<never>((_, reject) => either.addEventListener("abort", () => reject(either.reason), { once: true }));
-  tooLong.catch(() => undefined);
+async function runOpened<Context>(
+  set: ScenarioSet<Context>,
+  chosen: readonly Scenario<Context>[],
+  signal: AbortSignal,
+  add: (report: CaseReport) => void,
+): Promise<void> {
+  const { context, close } = await within({ what: "opening the set", limitMs: set.openMs ?? OPEN_MS, signal }, (stop) => set.open(stop));
   try {
-    return { id: scenario.id, ok: true, detail: await Promise.race([scenario.run(context, either), tooLong]) };
+    for (const scenario of chosen) {
+      signal.throwIfAborted();
+      add(await runScenario(scenario, context, signal));
+    }
+  } finally {
+    // Also after Ctrl-C: what was opened is closed.
+    await within({ what: "closing the set", limitMs: set.closeMs ?? CLOSE_MS }, close);
+  }
+}
+
+async function runScenario<Context>(scenario: Scenario<Context>, context: Context, signal: AbortSignal): Promise<CaseReport> {
+  const { id, timeoutMs = DEFAULT_TIMEOUT_MS } = scenario;
+  try {
+    return { id, ok: true, detail: await within({ what: "it", limitMs: timeoutMs, signal }, (stop) => scenario.run(context, stop)) };
   } catch (thrown) {
-    if (thrown instanceof SkipScenario) return { id: scenario.id, ok: false, skipped: true, detail: detailOf(thrown) };
-    return { id: scenario.id, ok: false, detail: limit.aborted ? `took too long; ${detailOf(thrown)}` : detailOf(thrown) };
+    if (thrown instanceof SkipScenario) return { id, ok: false, skipped: true, detail: detailOf(thrown) };
+    return { id, ok: false, detail: detailOf(thrown) };
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
   CodedError,
@@ -11,9 +11,11 @@ import {
   type Logger,
   loadConfig,
   renderHelp,
+  replaceFile,
 } from "@iexec-ts/service";
 import { type NetworkSettings, networkConfig } from "./config.ts";
 import { runDemo } from "./demo.ts";
+import { limited } from "./limit.ts";
 import { type Network, startNetwork } from "./network.ts";
 
 const CLOSE_MS = 30_000;
@@ -29,12 +31,18 @@ async function writeSdkFiles(network: Network, folder: string): Promise<string> 
     hub: chain.hub,
     ipfsGateway: network.gatewayUrl,
   };
-  await writeFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`);
+  await replaceFile(path, `${JSON.stringify({ default: "local", chains: { local } }, null, 2)}\n`, { mode: 0o644 });
   return path;
 }
 
-async function network(settings: NetworkSettings, log: Logger, signal: AbortSignal): Promise<Network> {
-  const running = await startNetwork(settings, { log, progress: (what) => void process.stderr.write(`${what}\n`), signal });
+async function network(settings: NetworkSettings, log: Logger, stop: AbortSignal): Promise<Network> {
+  const running = await limited(settings.limitSeconds * 1_000, stop, ({ signal, doing }) => {
+    const progress = (what: string) => {
+      doing.now(what);
+      process.stderr.write(`${what}\n`);
+    };
+    return startNetwork(settings, { log, progress, signal });
+  });
   await announce(running, settings, "the network is ready");
   return running;
 }
@@ -63,6 +71,7 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
   }
   const shutdown = createShutdown({ graceMs: CLOSE_MS });
   const unhook = hookSignals(shutdown);
+  let late: Promise<void> | undefined;
   try {
     const json = argv.includes("--json");
     const { values: settings } = loadConfig(networkConfig, { argv, env: process.env });
@@ -74,8 +83,14 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
       await shutdown.done;
       return 0;
     }
-    const { report, network: running } = await runDemo(settings, { log, screen: process.stderr, signal });
-    shutdown.add("network", () => running.close());
+    const own = (started: Network) => {
+      shutdown.add("network", () => started.close());
+      // Told to stop while it was about to be ready: the steps have been run without it.
+      if (signal.aborted) late = started.close();
+    };
+    const { report, network: running } = await limited(settings.limitSeconds * 1_000, signal, (parts) =>
+      runDemo(settings, { log, screen: process.stderr, own, ...parts }),
+    );
     if (settings.keep) {
       await announce(running, settings, "the network stays up");
       await shutdown.done;
@@ -86,6 +101,7 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
   } catch (thrown) {
     const interrupted = shutdown.signal.aborted;
     await shutdown.request("failed");
+    await late;
     if (interrupted) {
       process.stderr.write("stopped; nothing is left behind\n");
       return 130;
@@ -100,3 +116,5 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
 }
 
 process.exitCode = await main(process.argv[2], process.argv.slice(3));
+// What was cut short when its time was over may still hold the process.
+process.stdout.write("", () => process.exit());

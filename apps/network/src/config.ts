@@ -42,6 +42,14 @@ export const networkConfig = defineConfig({
       reload: "restart",
       schema: asSwitch().default(false),
     }),
+    limitSeconds: setting({
+      env: ["IEXEC_DEMO_LIMIT"],
+      flag: "--limit",
+      unit: "seconds",
+      doc: "How long the demo, or the start of the network, may take; then it ends and says what it waited for.",
+      reload: "restart",
+      schema: asWholeNumber({ min: 1, max: 86_400 }).default(900),
+    }),
     width: setting({
       env: ["IEXEC_DEMO_WIDTH"],
       flag: "--width",

@@ -1,14 +1,15 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { isFinal, type TaskId } from "@iexec-ts/poco";
+import type { TaskId } from "@iexec-ts/poco";
 import { CodedError, type Logger } from "@iexec-ts/service";
 import type { NetworkSettings } from "./config.ts";
+import type { Doing } from "./limit.ts";
 import { buyTask } from "./local/buy-task.ts";
 import { type Holding, moneyJson, moneyTable, totalOf } from "./money.ts";
 import { type Network, startNetwork } from "./network.ts";
-import { followStatuses, type PoolTask, readTask } from "./pool-view.ts";
+import type { PoolTask } from "./pool-view.ts";
 import { fetchResult } from "./result.ts";
-import { createLiveView, type TaskLines } from "./view.ts";
+import { watchTasks } from "./watch.ts";
 
 /** What `--json` prints for one task. */
 export interface DemoTask {
@@ -38,99 +39,57 @@ export interface DemoDeps {
   /** Where people look; data goes elsewhere. */
   readonly screen: NodeJS.WriteStream;
   readonly signal: AbortSignal;
+  readonly doing: Doing;
+  /** Gets the network as soon as it runs, and closes it at the end, however the demo ends. */
+  readonly own: (network: Network) => void;
 }
 
 /**
  * The whole thing once: starts the network, buys tasks, shows them being computed, fetches and checks the results, accounts for the money.
  *
  * SIDE EFFECTS: everything `startNetwork` does; writes the pictures to `settings.out`.
- * Errors: NET-2005 when anything is not as the chain says; those of `startNetwork`.
+ * Errors: NET-2005 when anything is not as the chain says, NET-2006 when a task cannot be completed any more; those of `startNetwork`.
  */
 export async function runDemo(
   settings: NetworkSettings,
   deps: DemoDeps,
 ): Promise<{ readonly report: DemoReport; readonly network: Network }> {
-  const { screen, signal, log } = deps;
+  const { screen, signal, log, doing } = deps;
   const say = (text: string) => screen.write(`${text}\n`);
-  const network = await startNetwork(settings, { log, progress: say, signal });
-  try {
-    const before = await network.holdings();
-    const firstBlock = network.pool.head().number;
-    const height = Math.round((settings.width * 10) / 16);
-    const deal = await buyTask(network.prepared, {
-      trust: BigInt(settings.trust),
-      volume: BigInt(settings.tasks),
-      args: `--width ${settings.width} --height ${height} --samples ${settings.samples} --seed 1`,
-      params: { iexec_result_storage_provider: "ipfs", iexec_result_storage_proxy: network.resultProxyUrl },
-    });
-    const boughtAt = Date.now();
-    say(`bought ${deal.taskIds.length} task${deal.taskIds.length === 1 ? "" : "s"} with trust ${settings.trust}: deal ${deal.dealId}`);
-    const pooled = await watch(network, deal.taskIds, deps);
-    const after = await settledHoldings(network, before);
-    const tasks = await Promise.all(deal.taskIds.map((taskId) => conclude(network, taskId, pooled, { settings, boughtAt, signal })));
-    const first = tasks[0];
-    if (first === undefined) throw new CodedError("NET-2005", { reason: "the deal has no task" });
-    say("");
-    say(moneyTable(before, after));
-    say("");
-    for (const task of tasks.slice(0, 3))
-      say(`task ${task.taskId}: ${task.status}, digest as on chain, picture in ${task.resultPath}, overhead ${task.overheadMs} ms`);
-    if (totalOf(after) !== totalOf(before)) throw new CodedError("NET-2005", { reason: "the balances do not add up" });
-    const blocks = Number(network.pool.head().number - firstBlock);
-    const completed = tasks.filter((task) => task.status === "COMPLETED").length;
-    return { network, report: { ...first, tasks, completed, blocks, balances: { before: moneyJson(before), after: moneyJson(after) } } };
-  } catch (thrown) {
-    await network.close();
-    throw thrown;
-  }
-}
-
-/** Shows the tasks until every one is completed and every replicate at its end. */
-async function watch(network: Network, taskIds: readonly TaskId[], { screen, signal }: DemoDeps): Promise<ReadonlyMap<TaskId, PoolTask>> {
-  const names = new Map(network.workers.map(({ name, handle }) => [handle.address.toLowerCase(), name]));
-  const view = createLiveView(screen, () => new Date());
-  const following = new AbortController();
-  const until = AbortSignal.any([signal, following.signal]);
-  let changed = Promise.withResolvers<void>();
-  const wake = () => changed.resolve();
-  const unhook = [network.pool.onHead(wake), ...network.workers.map(({ handle }) => handle.onStatus(wake))];
-  const follow = followStatuses(network.schedulerUrl, wake, until);
-  follow.catch(wake);
-  const stop = () => wake();
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    for (;;) {
-      changed = Promise.withResolvers<void>();
-      const pooled = new Map<TaskId, PoolTask>();
-      const lines: TaskLines[] = [];
-      for (const taskId of taskIds) {
-        const [task, onChain] = await Promise.all([readTask(network.schedulerUrl, taskId, signal), network.hub.task(taskId)]);
-        if (task !== undefined) pooled.set(taskId, task);
-        const replicates = task?.replicates ?? [];
-        lines.push({
-          taskId,
-          chain:
-            onChain === undefined
-              ? "not initialized"
-              : `${onChain.status}, ${onChain.contributors.length} contributed, ${onChain.revealCounter} revealed`,
-          replicates: replicates.map((r) => ({ worker: names.get(r.wallet) ?? r.wallet, status: r.status, since: r.changedAt })),
-        });
-        if (onChain?.status === "FAILED" || task?.status === "FAILED")
-          throw new CodedError("NET-2005", { reason: `task ${taskId} failed` });
-      }
-      view.show(lines);
-      const done = [...pooled.values()].filter((t) => t.status === "COMPLETED" && t.replicates.every((r) => isFinal(r.status)));
-      if (done.length === taskIds.length) return pooled;
-      await changed.promise;
-      signal.throwIfAborted();
-    }
-  } finally {
-    following.abort();
-    for (const remove of unhook) remove();
-    signal.removeEventListener("abort", stop);
-    view.end();
-    await follow.catch(() => undefined);
-  }
+  const progress = (what: string) => {
+    doing.now(what);
+    say(what);
+  };
+  const network = await startNetwork(settings, { log, progress, signal });
+  deps.own(network);
+  doing.now("buying the task");
+  const before = await network.holdings();
+  const firstBlock = network.pool.head().number;
+  const height = Math.round((settings.width * 10) / 16);
+  const deal = await buyTask(network.prepared, {
+    trust: BigInt(settings.trust),
+    volume: BigInt(settings.tasks),
+    args: `--width ${settings.width} --height ${height} --samples ${settings.samples} --seed 1`,
+    params: { iexec_result_storage_provider: "ipfs", iexec_result_storage_proxy: network.resultProxyUrl },
+  });
+  const boughtAt = Date.now();
+  say(`bought ${deal.taskIds.length} task${deal.taskIds.length === 1 ? "" : "s"} with trust ${settings.trust}: deal ${deal.dealId}`);
+  doing.now("waiting for the tasks");
+  const pooled = await watchTasks(network, deal.taskIds, { screen, signal, onLook: (what) => doing.tasks(what) });
+  doing.now("fetching the results");
+  const after = await settledHoldings(network, before);
+  const tasks = await Promise.all(deal.taskIds.map((taskId) => conclude(network, taskId, pooled, { settings, boughtAt, signal })));
+  const first = tasks[0];
+  if (first === undefined) throw new CodedError("NET-2005", { reason: "the deal has no task" });
+  say("");
+  say(moneyTable(before, after));
+  say("");
+  for (const task of tasks.slice(0, 3))
+    say(`task ${task.taskId}: ${task.status}, digest as on chain, picture in ${task.resultPath}, overhead ${task.overheadMs} ms`);
+  if (totalOf(after) !== totalOf(before)) throw new CodedError("NET-2005", { reason: "the balances do not add up" });
+  const blocks = Number(network.pool.head().number - firstBlock);
+  const completed = tasks.filter((task) => task.status === "COMPLETED").length;
+  return { network, report: { ...first, tasks, completed, blocks, balances: { before: moneyJson(before), after: moneyJson(after) } } };
 }
 
 /** Balances once nothing of the deal is locked any more. */

@@ -5,12 +5,12 @@ import { createHub, createRpcPool, type Hub, type RpcPool } from "@iexec-ts/chai
 import { type Address, lowerHex } from "@iexec-ts/poco";
 import { resultProxyConfig, start as startResultProxy } from "@iexec-ts/result-proxy";
 import { LABELS } from "@iexec-ts/sandbox";
-import { DEFAULT_PATIENCE, type JoinOptions, type Patience, start as startScheduler } from "@iexec-ts/scheduler";
+import { DEFAULT_PATIENCE, type JoinOptions, type Patience, type SchedulerOptions, start as startScheduler } from "@iexec-ts/scheduler";
 import { CodedError, type Logger, loadConfig, readKeystore, systemClock } from "@iexec-ts/service";
 import { type ImageRegistry, type LocalChainOptions, startPostgres, startRegistry } from "@iexec-ts/testkit";
 import { serveWorker, startWorker, type WorkerHandle, workerConfig } from "@iexec-ts/worker";
 import Docker from "dockerode";
-import { bytesToHex, type PrivateKeyAccount } from "viem";
+import { bytesToHex, type Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import type { NetworkSettings } from "./config.ts";
 import { startDatasetServer } from "./local/dataset-server.ts";
@@ -19,6 +19,7 @@ import { type Funds, type PreparedChain, prepareChain, ROLE_ACCOUNTS } from "./l
 import { createWorkerWallets, type WorkerWallet } from "./local/wallets.ts";
 import type { Holding } from "./money.ts";
 import { preflight } from "./preflight.ts";
+import { type RunService, resultProxyApart, schedulerApart } from "./service-programs.ts";
 
 const DOCKER_SOCKET = "/var/run/docker.sock";
 const DATASET = "marbles.json";
@@ -91,6 +92,8 @@ export type NetworkOptions = Pick<
   readonly patience?: Partial<Patience>;
   /** Without a ping for this long a worker counts as lost. */
   readonly lostAfterMs?: number;
+  /** Runs result proxy and scheduler as programs of their own; in this process unless told. */
+  readonly runService?: RunService;
 };
 
 /** All ports chosen by the system, instant blocks: for tests. */
@@ -177,58 +180,61 @@ export async function startNetwork(
 
     progress("starting the result proxy and the scheduler");
     const proxyDatabase = await owned(postgres.createDatabase(), (d) => d.drop());
-    const proxySettings = loadConfig(resultProxyConfig, {
-      argv: [],
-      env: {
-        DATABASE_URL: proxyDatabase.url,
-        IEXEC_RESULT_PROXY_HOST: "127.0.0.1",
-        IEXEC_RESULT_PROXY_PORT: String(options.resultProxyPort),
-        IEXEC_IPFS_GATEWAY_PORT: String(options.gatewayPort),
-        IEXEC_RESULT_PROXY_DATA_DIR: join(dir, "result-proxy"),
-        IEXEC_BLOCKCHAIN_NODE_ADDRESS: await nodeFor("result-proxy", chain.rpcUrl),
-        IEXEC_HUB_ADDRESS: chain.hub,
-      },
-    }).values;
-    const proxy = await owned(
-      startResultProxy({ config: proxySettings, deps: { hub, logger: log.child({ service: "result-proxy" }) } }),
-      (p) => p.close(),
-    );
+    const proxyEnv = {
+      DATABASE_URL: proxyDatabase.url,
+      IEXEC_RESULT_PROXY_HOST: "127.0.0.1",
+      IEXEC_RESULT_PROXY_PORT: String(options.resultProxyPort),
+      IEXEC_IPFS_GATEWAY_PORT: String(options.gatewayPort),
+      IEXEC_RESULT_PROXY_DATA_DIR: join(dir, "result-proxy"),
+      IEXEC_BLOCKCHAIN_NODE_ADDRESS: await nodeFor("result-proxy", chain.rpcUrl),
+      IEXEC_HUB_ADDRESS: chain.hub,
+    };
+    const { runService } = options;
+    const runProxy = () =>
+      runService === undefined
+        ? startResultProxy({
+            config: loadConfig(resultProxyConfig, { argv: [], env: proxyEnv }).values,
+            deps: { hub, logger: log.child({ service: "result-proxy" }) },
+          })
+        : resultProxyApart(runService, proxyEnv, { api: options.resultProxyPort, gateway: options.gatewayPort });
+    const proxy = await owned(runProxy(), (p) => p.close());
     const resultProxyUrl = options.resultProxyFor === undefined ? proxy.url : await options.resultProxyFor(proxy.url);
     const schedulerDatabase = await owned(postgres.createDatabase(), (d) => d.drop());
     const schedulerNodes = { own: await nodeFor("scheduler", chain.rpcUrl), workers: await nodeFor("worker", chain.rpcUrl) };
+    const schedulerKey = schedulerKeyOf(prepared);
+    const schedulerOptions = (port: number): SchedulerOptions => ({
+      account: privateKeyToAccount(schedulerKey),
+      workerpool: prepared.workerpool.address,
+      hubAddress: chain.hub,
+      rpcUrls: [schedulerNodes.own],
+      publicRpcUrl: schedulerNodes.workers,
+      chainId: chain.chainId,
+      startBlock: 0n,
+      database: { url: schedulerDatabase.url },
+      host: "127.0.0.1",
+      port,
+      ...(options.publicSchedulerUrl === undefined ? {} : { publicUrl: options.publicSchedulerUrl }),
+      resultProxyUrl,
+      sidechain: false,
+      blockTimeMs: Math.max(options.blockTime, 1) * 1_000,
+      whitelist: [],
+      requiredWorkerVersion: "",
+      askForReplicatePeriodMs: 1_000,
+      v9WaitMs: 20_000,
+      lostAfterMs: options.lostAfterMs ?? LOST_AFTER_MS,
+      redeliverMs: 10_000,
+      chainWaitMs: 20_000,
+      patience: { ...DEFAULT_PATIENCE, ...options.patience },
+      gas: { multiplier: 1, cap: GAS_CAP, gasless: false },
+      confirmations: 1,
+      reorgDepth: 32,
+      maxLogRange: 10_000,
+      join: { poolName: "local", ...options.join },
+    });
     const runScheduler = (port: number) =>
-      startScheduler(
-        {
-          account: schedulerAccount(prepared),
-          workerpool: prepared.workerpool.address,
-          hubAddress: chain.hub,
-          rpcUrls: [schedulerNodes.own],
-          publicRpcUrl: schedulerNodes.workers,
-          chainId: chain.chainId,
-          startBlock: 0n,
-          database: { url: schedulerDatabase.url },
-          host: "127.0.0.1",
-          port,
-          ...(options.publicSchedulerUrl === undefined ? {} : { publicUrl: options.publicSchedulerUrl }),
-          resultProxyUrl,
-          sidechain: false,
-          blockTimeMs: Math.max(options.blockTime, 1) * 1_000,
-          whitelist: [],
-          requiredWorkerVersion: "",
-          askForReplicatePeriodMs: 1_000,
-          v9WaitMs: 20_000,
-          lostAfterMs: options.lostAfterMs ?? LOST_AFTER_MS,
-          redeliverMs: 10_000,
-          chainWaitMs: 20_000,
-          patience: { ...DEFAULT_PATIENCE, ...options.patience },
-          gas: { multiplier: 1, cap: GAS_CAP, gasless: false },
-          confirmations: 1,
-          reorgDepth: 32,
-          maxLogRange: 10_000,
-          join: { poolName: "local", ...options.join },
-        },
-        { logger: log.child({ service: "scheduler" }) },
-      );
+      runService === undefined
+        ? startScheduler(schedulerOptions(port), { logger: log.child({ service: "scheduler" }) })
+        : schedulerApart(runService, schedulerOptions(port), { dir, privateKey: schedulerKey, password });
     let scheduler = await runScheduler(options.schedulerPort);
     closers.push(() => scheduler.close());
     signal.throwIfAborted();
@@ -321,10 +327,10 @@ const portWishes = (o: NetworkOptions) => [
 ];
 
 /** The scheduler signs with a plain key; the test mnemonic's account carries it. */
-function schedulerAccount({ chain }: PreparedChain): PrivateKeyAccount {
+function schedulerKeyOf({ chain }: PreparedChain): Hex {
   const { privateKey } = chain.account(ROLE_ACCOUNTS.scheduler).getHdKey();
   if (privateKey === null) throw new CodedError("NET-2005", { reason: "the scheduler's account has no private key" });
-  return privateKeyToAccount(bytesToHex(privateKey));
+  return bytesToHex(privateKey);
 }
 
 /** A worker that stops leaves its containers for its next run; here there is none. */

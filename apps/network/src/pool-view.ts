@@ -6,11 +6,13 @@ const status = z.custom<ReplicateStatus>((value) => isReplicateStatus(value), "n
 const hex = z.custom<`0x${string}`>((value) => typeof value === "string" && value.startsWith("0x"));
 const taskSchema = z.object({
   status: z.string(),
+  wantsReplicates: z.boolean(),
   replicates: z.array(
     z.object({
       wallet: hex,
       workerName: z.string().nullish(),
       status,
+      cause: z.string().nullish(),
       changedAt: z.coerce.date(),
       history: z.array(z.object({ status, at: z.coerce.date(), cause: z.string().nullish(), setBy: z.string() })),
     }),

@@ -1,11 +1,10 @@
-import { createWriteStream } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type OutputLimits, readResultZip } from "@iexec-ts/payload";
 import { type Bytes32, type ChainTask, parseResultLink, ZERO_ADDRESS } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { appendTo, CodedError, writeDurably } from "@iexec-ts/service";
 import { hexToString } from "viem";
 import { openPromise } from "yauzl";
 
@@ -35,10 +34,12 @@ export async function fetchResult(
   if (link?.storage !== "ipfs") throw new CodedError("NET-2005", { reason: `task ${task.id} has no IPFS link on chain` });
   const archive = join(options.dir, `${task.id}.zip`);
   const response = await fetch(`${options.gatewayUrl}${link.location}`, { signal, headers: { accept: "application/zip" } });
-  if (!response.ok || response.body === null)
+  const { body } = response;
+  if (!response.ok || body === null)
     throw new CodedError("NET-2005", { reason: `the gateway answered ${response.status} for ${link.location}` });
   try {
-    await pipeline(Readable.fromWeb(response.body), createWriteStream(archive), { signal });
+    const receive = (file: FileHandle) => pipeline(Readable.fromWeb(body), appendTo(file), { signal });
+    await writeDurably(archive, receive, { flush: false });
     const { digest } = await readResultZip(archive, LIMITS, ZERO_ADDRESS, signal);
     if (digest !== task.resultDigest) {
       throw new CodedError("NET-2005", { reason: `the result's digest is ${digest}, the chain says ${task.resultDigest}` });
@@ -56,7 +57,8 @@ async function extract(archive: string, file: string, target: string, signal: Ab
     for await (const entry of zip.eachEntry()) {
       if (entry.fileName !== file) continue;
       await mkdir(join(target, ".."), { recursive: true });
-      await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(target), { signal });
+      const unpack = async (to: FileHandle) => pipeline(await zip.openReadStreamPromise(entry), appendTo(to), { signal });
+      await writeDurably(target, unpack, { mode: 0o644 });
       return;
     }
   } finally {

@@ -19,6 +19,7 @@ const STATUS: Readonly<Record<string, number>> = {
   "PRX-1018": 507,
   "PRX-1019": 400,
   "PRX-1020": 404,
+  "PRX-1021": 408,
   "PRX-1030": 503,
 };
 /** What version 9 answers to everything that speaks against an upload or a token, and to a failed store. */
@@ -65,6 +66,8 @@ export function refusing(status: (error: CodedError) => number, limit: number, o
     onError(error);
     const code = status(error);
     if (code === 503) reply.header("retry-after", "5");
+    // What is still to come of the body is not waited for.
+    if (code === 408) reply.header("connection", "close");
     const message = error.code === "SVC-1000" ? "Unexpected error" : error.message;
     return await reply.code(code).type("application/json").send({ code: error.code, message, fix: error.fix });
   };

@@ -38,7 +38,7 @@ const requester = (): LocalAccount => at(4);
 const worker = (): LocalAccount => at(5);
 const other = (): LocalAccount => at(6);
 
-async function open(env: Record<string, string> = {}): Promise<ResultProxy> {
+async function open(env: Record<string, string> = {}, more: { readonly uploadIdleMs?: number } = {}): Promise<ResultProxy> {
   const { values: config } = loadConfig(resultProxyConfig, {
     argv: [],
     env: {
@@ -51,7 +51,7 @@ async function open(env: Record<string, string> = {}): Promise<ResultProxy> {
       ...env,
     },
   });
-  return await start({ config, deps: { hub: await createHub(pool, chain.hub), logger: silentLogger } });
+  return await start({ config, deps: { hub: await createHub(pool, chain.hub), logger: silentLogger, ...more } });
 }
 
 beforeAll(async () => {
@@ -266,6 +266,38 @@ test("uploads are refused before the reveal, from another worker, without a toke
   expect(await refusal(post(token, model(taskId, large), small.url))).toEqual([413, "PRX-1014"]);
   await small.close();
   expect(await readdir(join(home, "data", "uploads"))).toEqual([]);
+});
+
+test("an upload that stalls is given up, and its place is free again", async () => {
+  const sealed = await seal("stalled\n");
+  const authorization = await revealed(sealed);
+  const { chainTaskId: taskId } = authorization;
+  const token = await tokenFor(authorization);
+  const narrow = await open({ IEXEC_RESULT_PROXY_MAX_UPLOADS: "1" }, { uploadIdleMs: 200 });
+  const stalling = new ReadableStream({ start: (sender) => sender.enqueue(sealed.zip.subarray(0, 10)) });
+  expect(await refusal(put(taskId, token, stalling, {}, narrow.url))).toEqual([408, "PRX-1021"]);
+  expect((await put(taskId, token, sealed.zip, {}, narrow.url)).status).toBe(200);
+  expect(await readdir(join(home, "data", "uploads"))).toEqual([]);
+  await narrow.close();
+});
+
+test("a stop does not wait for an upload that stalls", async () => {
+  const authorization = await revealed(await seal("stopped\n"));
+  const token = await tokenFor(authorization);
+  const stopped = await open();
+  const begun = Promise.withResolvers<void>();
+  const stalling = new ReadableStream({
+    start: (sender) => sender.enqueue(new Uint8Array(10)),
+    // Asked for more: what there was is on its way.
+    pull: () => begun.resolve(),
+  });
+  const answer = put(authorization.chainTaskId, token, stalling, {}, stopped.url).then(
+    ({ status }) => status,
+    () => "cut",
+  );
+  await begun.promise;
+  await stopped.close();
+  expect([400, "cut"]).toContain(await answer);
 });
 
 test("instances share tokens, results and the folder; a restart forgets nothing", async () => {

@@ -1,5 +1,6 @@
+import { Socket } from "node:net";
 import { type Address, addressSchema, type Bytes32, bytes32Schema, type TaskId } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope, orAborted } from "@iexec-ts/service";
 import pg from "pg";
 import { z } from "zod";
 
@@ -26,6 +27,15 @@ export interface ResultsStore {
   close(): Promise<void>;
 }
 
+const LIMITS = {
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+  connectionTimeoutMillis: 10_000,
+  statement_timeout: 30_000,
+  query_timeout: 40_000,
+  idle_in_transaction_session_timeout: 60_000,
+};
+const CLOSE_MS = 2_000;
 const MIGRATION_LOCK = 7_270_001;
 /** Each runs once, in order, in its own transaction. Never change one that was released; add another. */
 const MIGRATIONS = [
@@ -66,7 +76,15 @@ const resultOf = (row: unknown): StoredResult => {
  * SIDE EFFECTS: creates the schema `result_proxy` and its tables; holds connections until `close`.
  */
 export async function openResultsStore(databaseUrl: string): Promise<ResultsStore> {
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 10, connectionTimeoutMillis: 10_000, statement_timeout: 30_000 });
+  const sockets = new Set<Socket>();
+  const stream = (): Socket => {
+    const socket = new Socket();
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    return socket;
+  };
+  // Every question has an end: at the server, and here for a server that does not answer any more.
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 10, stream, ...LIMITS });
   // A connection that breaks while idle is replaced by the pool; the next query shows whether the server is back.
   pool.on("error", () => undefined);
   const query = async (text: string, values: readonly unknown[] = []): Promise<readonly unknown[]> => {
@@ -124,7 +142,11 @@ export async function openResultsStore(databaseUrl: string): Promise<ResultsStor
     ping: async () => {
       await query("select 1");
     },
-    close: () => pool.end(),
+    close: async () => {
+      using patience = openScope([], { ms: CLOSE_MS });
+      await orAborted(pool.end(), patience.signal).catch(() => undefined);
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }
 
@@ -135,6 +157,9 @@ const failed = (thrown: unknown): CodedError =>
 
 async function migrate(pool: pg.Pool): Promise<void> {
   const client = await pool.connect();
+  // Without a listener an error between two queries would end the process.
+  const ignore = (): void => undefined;
+  client.on("error", ignore);
   try {
     await client.query("begin");
     await client.query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
@@ -151,9 +176,10 @@ async function migrate(pool: pg.Pool): Promise<void> {
     }
     await client.query("commit");
   } catch (thrown) {
-    await client.query("rollback");
+    await client.query("rollback").catch(() => undefined);
     throw thrown;
   } finally {
+    client.off("error", ignore);
     client.release();
   }
 }

@@ -1,6 +1,6 @@
 import type { Hub } from "@iexec-ts/chain";
 import { bytes32Schema, hexSchema, type TaskId, workerpoolAuthorizationSchema, ZERO_ADDRESS } from "@iexec-ts/poco";
-import { CodedError, type HttpApp } from "@iexec-ts/service";
+import { type Clock, CodedError, type HttpApp, openScope, orAborted } from "@iexec-ts/service";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
 import { checkTokenRequest } from "./checks.ts";
@@ -21,6 +21,7 @@ export interface RoutesDeps {
   readonly store: ResultsStore;
   readonly tokens: Tokens;
   readonly uploads: Uploads;
+  readonly clock: Clock;
   /** Ends running uploads. */
   readonly signal: AbortSignal;
   readonly onRefusal: (error: CodedError) => void;
@@ -52,11 +53,11 @@ export function registerRoutes(app: HttpApp, options: RoutesOptions, deps: Route
 
   const bounded = async <T>(kind: "streams" | "json", work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
     running[kind]++;
-    const timeout = AbortSignal.timeout(options.uploadTimeoutMs);
+    using scope = openScope([deps.signal], { ms: options.uploadTimeoutMs, clock: deps.clock });
     try {
-      return await work(AbortSignal.any([deps.signal, timeout]));
+      return await orAborted(work(scope.signal), scope.signal);
     } catch (thrown) {
-      if (timeout.aborted || deps.signal.aborted) throw new CodedError("PRX-1017", {}, { cause: thrown });
+      if (scope.signal.aborted) throw new CodedError("PRX-1017", {}, { cause: thrown });
       throw thrown;
     } finally {
       running[kind]--;

@@ -9,6 +9,8 @@ import {
   createHttpServer,
   createMetrics,
   type Logger,
+  openScope,
+  orAborted,
   type Random,
   systemClock,
   systemRandom,
@@ -25,6 +27,8 @@ export interface ResultProxyDeps {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** @default 60000 */
+  readonly uploadIdleMs?: number;
 }
 
 export interface ResultProxy {
@@ -36,6 +40,11 @@ export interface ResultProxy {
   close(): Promise<void>;
 }
 
+const UPLOAD_IDLE_MS = 60_000;
+/** A reader of the gateway that takes nothing for so long is cut off. */
+const GATEWAY_IDLE_MS = 120_000;
+/** Each part may take so long to end; all of them fit into the grace of the process. */
+const CLOSE_MS = 3_000;
 const COMPUTED_JSON_BYTES = 4 * 1_024 * 1_024;
 
 /**
@@ -49,27 +58,38 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
   const { config, deps } = options;
   const clock = deps.clock ?? systemClock;
   const random = deps.random ?? systemRandom;
-  const closing: (() => Promise<void>)[] = [];
+  const closing: { readonly part: string; readonly end: () => Promise<void> }[] = [];
   const stop = new AbortController();
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closed ??= (async () => {
       stop.abort(new DOMException("the result proxy stops", "AbortError"));
-      for (let end = closing.pop(); end !== undefined; end = closing.pop()) await end();
+      for (let next = closing.pop(); next !== undefined; next = closing.pop()) {
+        using patience = openScope([], { ms: CLOSE_MS, clock });
+        const { part, end } = next;
+        await orAborted(end(), patience.signal).catch((error: unknown) =>
+          deps.logger.warn("a part did not end in order and is left behind", { part, error: CodedError.from(error) }),
+        );
+      }
     })();
     return closed;
   };
   try {
     const store = await openResultsStore(config.databaseUrl.reveal());
-    closing.push(() => store.close());
+    closing.push({ part: "database", end: () => store.close() });
     const ipfs = await openIpfs(config);
-    closing.push(() => ipfs.close());
+    closing.push({ part: "results", end: () => ipfs.close() });
     const proposal = Buffer.from(random.bytes(64)).toString("base64");
     const key = config.jwtKey?.reveal() ?? (await store.sharedKey(proposal));
     const tokens = createTokens({ key, lifetimeMs: config.tokenLifetimeMs }, { clock, random });
     const dir = join(config.dataDir, "uploads");
     const uploads = createUploads(
-      { dir, maxArchiveBytes: config.maxArchiveBytes, limits: limitsOf(config.maxUnpackedBytes) },
+      {
+        dir,
+        maxArchiveBytes: config.maxArchiveBytes,
+        idleMs: deps.uploadIdleMs ?? UPLOAD_IDLE_MS,
+        limits: limitsOf(config.maxUnpackedBytes),
+      },
       { hub: deps.hub, store, ipfs, random, clock },
     );
     await uploads.sweep().catch((thrown: unknown) => {
@@ -93,12 +113,13 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       metrics,
       health,
     });
-    closing.push(() => api.close());
+    closing.push({ part: "api", end: () => api.close(CLOSE_MS / 2) });
     registerRoutes(api.app, config, {
       hub: deps.hub,
       store,
       tokens,
       uploads,
+      clock,
       signal: stop.signal,
       onRefusal: (error) => {
         metrics.countError(error);
@@ -115,7 +136,8 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       metrics: createMetrics("iexec_ipfs_gateway_"),
       health: createHealth(),
     });
-    closing.push(() => gateway.close());
+    closing.push({ part: "gateway", end: () => gateway.close(CLOSE_MS / 2) });
+    gateway.app.server.setTimeout(GATEWAY_IDLE_MS);
     registerIpfsGateway(gateway.app, ipfs);
     const [{ url }, { url: gatewayUrl }] = [await api.listen(), await gateway.listen()];
     return { url, gatewayUrl, close };

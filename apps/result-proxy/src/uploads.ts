@@ -2,9 +2,9 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Hub } from "@iexec-ts/chain";
-import { type IpfsStore, type OutputLimits, readResultZip, writeDurably } from "@iexec-ts/payload";
+import { type IpfsStore, type OutputLimits, readResultZip } from "@iexec-ts/payload";
 import type { Address, Bytes32, Hex, TaskId } from "@iexec-ts/poco";
-import { type Clock, CodedError, type Random } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope, orAborted, type Random, writeDurably } from "@iexec-ts/service";
 import { checkDigest, checkEnclave, checkUploader, type Upload } from "./checks.ts";
 import type { ResultsStore, StoredResult } from "./results-store.ts";
 
@@ -41,6 +41,8 @@ export interface UploadsDeps {
 export interface UploadsOptions {
   readonly dir: string;
   readonly maxArchiveBytes: number;
+  /** An upload of which nothing comes for so many milliseconds is given up. */
+  readonly idleMs: number;
   readonly limits: OutputLimits;
 }
 
@@ -93,7 +95,7 @@ export function createUploads(options: UploadsOptions, { hub, store, ipfs, rando
       const upload = known === undefined ? await checkUploader(hub, taskId, wallet) : undefined;
       const path = join(options.dir, `${Buffer.from(random.bytes(12)).toString("hex")}.zip`);
       try {
-        await receive(bytes, length, path, options, signal);
+        await receive({ source: bytes, length, path, clock }, options, signal);
         if (known !== undefined) return await same(known, path, claim, signal);
         if (upload === undefined) throw new CodedError("PRX-1003", { taskId });
         return await keep(upload, path, await verify(upload, path, claim, signal), signal);
@@ -128,11 +130,30 @@ export function createUploads(options: UploadsOptions, { hub, store, ipfs, rando
   }
 }
 
+/** What comes, piece by piece; a sender that stalls, or the signal, ends it, whatever the connection does. */
+async function* pieces(source: AsyncIterable<Uint8Array>, idleMs: number, clock: Clock, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const reading = source[Symbol.asyncIterator]();
+  // Bounded: each piece comes within the idle limit, and their sum is limited by the caller.
+  for (;;) {
+    using patience = openScope([signal], { ms: idleMs, clock, reason: () => new CodedError("PRX-1021", { seconds: idleMs / 1_000 }) });
+    const next = await orAborted(reading.next(), patience.signal);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
 async function receive(
-  source: AsyncIterable<Uint8Array>,
-  length: number | undefined,
-  path: string,
-  { dir, maxArchiveBytes }: UploadsOptions,
+  {
+    source,
+    length,
+    path,
+    clock,
+  }: Pick<UploadRequest, "length"> & {
+    readonly source: AsyncIterable<Uint8Array>;
+    readonly path: string;
+    readonly clock: Clock;
+  },
+  { dir, maxArchiveBytes, idleMs }: UploadsOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const tooLarge = (): CodedError => new CodedError("PRX-1014", { limit: maxArchiveBytes });
@@ -144,8 +165,7 @@ async function receive(
   let broken: unknown;
   const counted = async function* (): AsyncGenerator<Uint8Array> {
     try {
-      for await (const chunk of source) {
-        signal.throwIfAborted();
+      for await (const chunk of pieces(source, idleMs, clock, signal)) {
         received += chunk.byteLength;
         if (received > maxArchiveBytes) throw tooLarge();
         yield chunk;

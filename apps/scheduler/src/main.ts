@@ -1,4 +1,4 @@
-import { createMetrics, type Output, readKeystore, runService } from "@iexec-ts/service";
+import { createMetrics, createWatchdog, type Output, plantedHang, plantHang, readKeystore, runService } from "@iexec-ts/service";
 import { privateKeyToAccount } from "viem/accounts";
 import { type SchedulerSettings, schedulerConfig } from "./config.ts";
 import { DEFAULT_PATIENCE, type SchedulerOptions } from "./options.ts";
@@ -51,8 +51,9 @@ async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions>
 export function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   return runService({ definition: schedulerConfig, version: VERSION }, { argv, env, output }, async ({ settings, logger, shutdown }) => {
     const metrics = createMetrics("iexec_scheduler_", { withProcess: true });
-    const scheduler = await start(await optionsOf(settings), { logger, metrics });
-    shutdown.add("scheduler", () => scheduler.close());
+    const watchdog = plantHang(createWatchdog({ log: logger }), plantedHang(env));
+    const scheduler = await start(await optionsOf(settings), { logger, metrics, watchdog });
+    shutdown.add("scheduler", (signal) => scheduler.close(signal));
     await shutdown.done;
     return undefined;
   });

@@ -1,5 +1,5 @@
 import type { Address } from "@iexec-ts/poco";
-import type { Clock, Logger, Metrics, Random } from "@iexec-ts/service";
+import type { Clock, Logger, Metrics, Random, Watchdog } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
 import type { JoinOptions } from "./join/join.ts";
 import type { ResultRepository } from "./replicates/result-repository.ts";
@@ -64,6 +64,10 @@ export interface SchedulerDeps {
   readonly random?: Random;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
+  /** The one of the process, where the caller has one. */
+  readonly watchdog?: Watchdog;
+  /** Longest that one decision may take, in milliseconds; default: as the dispatcher sees fit. */
+  readonly decisionBoundMs?: number;
   /** Default: the result proxy at `resultProxyUrl`. */
   readonly results?: ResultRepository;
   /** Default: the SMS at `smsUrl`. */

@@ -10,10 +10,15 @@ import {
   createHttpServer,
   createMetrics,
   createShutdown,
+  createWatchdog,
   type Health,
+  openScope,
+  orAborted,
   silentLogger,
   systemClock,
   systemRandom,
+  tellStalls,
+  type Watchdog,
 } from "@iexec-ts/service";
 import { createPushServer, type PublicChainConfig, type PublicConfiguration, registerSchedulerRoutes } from "@iexec-ts/wire";
 import { hexToBytes, keccak256 } from "viem";
@@ -33,7 +38,7 @@ import { createReports } from "./replicates/reports.ts";
 import { resultProxyRepository } from "./replicates/result-repository.ts";
 import { createVerifier } from "./replicates/verify.ts";
 import { type Database, openDatabase } from "./store/database.ts";
-import { startEmbeddedPostgres } from "./store/embedded.ts";
+import { EMBEDDED_BOUND_MS, startEmbeddedPostgres } from "./store/embedded.ts";
 import { lead } from "./store/leader.ts";
 import { migrate } from "./store/migrate.ts";
 import { parsePush } from "./store/push.ts";
@@ -45,13 +50,20 @@ import { createRegistry } from "./workers/registry.ts";
 
 const CONNECTIONS = 16;
 const CLOSE_MS = 20_000;
+/** Running requests may end within this; nobody is asked for work any more by then. */
+const HTTP_CLOSE_MS = 3_000;
+const CHAIN_CLOSE_MS = 2_000;
 const NEIGHBOUR_TIMEOUT_MS = 5_000;
 
 export interface Scheduler {
   /** Where it listens. */
   readonly url: string;
-  /** Stops in order; running requests end, nothing is lost. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Stops in order; running requests end, nothing is lost. Idempotent.
+   *
+   * @param signal - there is no more time: what hangs is left behind, the rest is stopped at once
+   */
+  close(signal?: AbortSignal): Promise<void>;
 }
 
 /** Errors: SCH-1202 no such workerpool, SCH-1201 somebody else's. */
@@ -103,8 +115,12 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     logger.error("something failed", { error });
   };
 
+  const watchdog = deps.watchdog ?? createWatchdog({ clock, log: logger, random });
+
   try {
-    const database = await openStore(options, shutdown, clock);
+    const health = createHealth();
+    tellStalls(watchdog, { metrics, health });
+    const database = await openStore(options, { shutdown, clock, watchdog, onError });
     const pool = await createRpcPool(
       {
         urls: options.rpcUrls,
@@ -114,12 +130,12 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       },
       { clock, logger, random },
     );
-    shutdown.add("chain", () => pool.close());
+    shutdown.add("chain", () => within(CHAIN_CLOSE_MS, pool.close(), clock));
     const hub = await createHub(pool, options.hubAddress);
     await checkOwner(hub, pool, options);
 
     const jitter = (): number => backoff({ baseMs: 500, maxMs: 500 }, random).nextMs();
-    const signals = await listen(database, { clock, nextDelay: jitter });
+    const signals = await listen(database, { clock, nextDelay: jitter, watchdog });
     shutdown.add("signals", () => signals.close());
 
     const results = deps.results ?? resultProxyRepository(options.resultProxyUrl, { timeoutMs: NEIGHBOUR_TIMEOUT_MS });
@@ -129,10 +145,10 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       (smsUrl === undefined
         ? undefined
         : smsEnclaveService({ url: smsUrl, account, resultProxyUrl: options.resultProxyUrl, timeoutMs: NEIGHBOUR_TIMEOUT_MS }));
-    const registry = createRegistry(database, { clock, onError });
+    const registry = createRegistry(database, { clock, onError, watchdog });
     shutdown.add("workers", () => registry.close());
     const assigner = createAssigner({ database, hub, pool, account, smsUrl, redeliverMs: options.redeliverMs });
-    const room = createWaitingRoom((wallet) => assigner.assign(wallet), { clock, onError });
+    const room = createWaitingRoom((wallet, signal) => assigner.assign(wallet, signal), { clock, watchdog, signal: shutdown.signal });
     const reported = metrics.counter({
       name: "reports_total",
       help: "Statuses reported by workers; many refused ones mean a faulty worker.",
@@ -140,7 +156,6 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     });
     metrics.gauge({ name: "waiting_workers", help: "Workers waiting for work; the pool's spare capacity.", read: () => room.waiting });
 
-    const health = createHealth();
     watchHealth(health, database, pool);
     const server = await createHttpServer({
       name: "iexec-scheduler",
@@ -208,6 +223,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       database,
       hub,
       pool,
+      watchdog,
       about: {
         workerpool: lowerHex(options.workerpool),
         owner: lowerHex(account.address),
@@ -218,7 +234,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     });
     const access = createLogAccess(loginKey, pool.chainId, clock);
     registerV9Api(app, { database, hub, pool, metrics, access, chainId: pool.chainId, publicUrl });
-    const events = registerEvents(app, signals, clock);
+    const events = registerEvents(app, { signals, clock, watchdog });
     registerJoin(app, {
       options: { ...DEFAULT_JOIN, ...options.join },
       workerpool: lowerHex(options.workerpool),
@@ -244,23 +260,31 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     shutdown.add("http", async () => {
       events.close();
       await push.close();
-      await server.close();
+      await server.close(HTTP_CLOSE_MS);
     });
     const ofTerms = termMetrics(metrics);
-    const leading = lead(
-      database,
-      (term) => runTerm({ options, database, pool, hub, signals, enclaves, clock, random, logger, metrics: ofTerms, onError }, term),
-      {
-        signal: shutdown.signal,
-        clock,
-        retryMs: jitter,
-        onError,
-      },
-    );
+    const { decisionBoundMs } = deps;
+    const terms = {
+      options,
+      pool,
+      hub,
+      signals,
+      registry,
+      enclaves,
+      clock,
+      random,
+      logger,
+      watchdog,
+      metrics: ofTerms,
+      decisionBoundMs,
+      onError,
+    };
+    const leading = lead(database, (held) => runTerm(terms, held), { signal: shutdown.signal, clock, retryMs: jitter, onError, watchdog });
     shutdown.add("leading", () => leading);
     return {
       url,
-      async close() {
+      async close(signal) {
+        signal?.addEventListener("abort", () => void shutdown.request("no more time"), { once: true });
         const { failures } = await shutdown.request("closed");
         const first = failures[0];
         if (first !== undefined)
@@ -275,9 +299,14 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
 
 async function openStore(
   options: SchedulerOptions,
-  shutdown: ReturnType<typeof createShutdown>,
-  clock: typeof systemClock,
+  deps: {
+    readonly shutdown: ReturnType<typeof createShutdown>;
+    readonly clock: typeof systemClock;
+    readonly watchdog: Watchdog;
+    readonly onError: (thrown: unknown) => void;
+  },
 ): Promise<Database> {
+  const { shutdown, clock, watchdog, onError } = deps;
   let url: string;
   if ("url" in options.database) url = options.database.url;
   else {
@@ -286,11 +315,26 @@ async function openStore(
     const lock = acquireLock(join(directory, "scheduler.lock"));
     shutdown.add("data folder", () => lock.release());
     const embedded = await startEmbeddedPostgres(directory, clock);
-    shutdown.add("embedded database", () => embedded.stop());
+    // It stops last, and must not be started again meanwhile.
+    const stopping = new AbortController();
+    const watching = watchdog.keep({ loop: "embedded database", boundMs: EMBEDDED_BOUND_MS, signal: stopping.signal }, (pulse) =>
+      embedded.watch(pulse, onError),
+    );
+    shutdown.add("embedded database", async () => {
+      stopping.abort();
+      await watching;
+      await embedded.stop();
+    });
     url = embedded.url;
   }
-  const database = await openDatabase(url, { connections: CONNECTIONS });
+  const database = await openDatabase(url, { connections: CONNECTIONS, clock });
   shutdown.add("database", () => database.close());
   await migrate(database);
   return database;
+}
+
+/** Waits for something to end, but not longer than this. */
+async function within(ms: number, ending: Promise<void>, clock: typeof systemClock): Promise<void> {
+  using patience = openScope([], { ms, clock });
+  await orAborted(ending, patience.signal);
 }

@@ -25,7 +25,7 @@ if (starts && argv.includes("--detach")) {
   const { runWorker } = await import("./main.ts");
   process.exitCode = await runWorker(command === "start" ? rest : argv, process.env, output, crashAt(process.env.IEXEC_TEST_CRASH_AT));
   // What was cut short when its time was over may still hold the process.
-  process.exit();
+  process.stdout.write("", () => process.exit());
 } else {
   const { operate } = await import("./cli/operate.ts");
   process.exitCode = await operate(argv);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IsolationProof } from "@iexec-ts/sandbox";
@@ -69,6 +69,19 @@ test("without a proof the first app waits for it; the next start remembers it an
   expect(second.probes()).toBe(1);
   resolve(GOOD);
   await second.guard.close();
+});
+
+test("ten workers of one process and base folder prove at once: none fails, one whole proof stays, and nothing beside it", async () => {
+  const guards = Array.from({ length: 10 }, () => start([GOOD]).guard);
+  expect(await Promise.all(guards.map((guard) => codeOf(guard.ready(never))))).toEqual(Array(10).fill(undefined));
+  expect(await readProof(join(dir, "isolation.json"))).toMatchObject({ proven: true });
+  expect(await readdir(dir)).toEqual(["isolation.json"]);
+});
+
+test("a proof that cannot be written down is a proof", async () => {
+  const { guard } = start([GOOD], { path: join(dir, "gone", "isolation.json") });
+  expect(await codeOf(guard.ready(never))).toBe(undefined);
+  expect(guard.refusal()).toBe(undefined);
 });
 
 test("another engine, runtime or version is proved before its first app", async () => {

@@ -1,6 +1,16 @@
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import type { DockerSandbox, IsolationProof } from "@iexec-ts/sandbox";
-import { type Backoff, type Clock, CodedError, createWatchdog, type Logger, orAborted, type Pulse, type Watchdog } from "@iexec-ts/service";
+import {
+  type Backoff,
+  type Clock,
+  CodedError,
+  createWatchdog,
+  type Logger,
+  orAborted,
+  type Pulse,
+  replaceFile,
+  type Watchdog,
+} from "@iexec-ts/service";
 import { z } from "zod";
 import { canRetry } from "./replicate/retry.ts";
 
@@ -148,7 +158,8 @@ export class IsolationGuard {
         const began = clock.monotonicMs();
         const proof = await sandbox.prove({ network, labels, fallbackImage: probeImage }, signal);
         signal.throwIfAborted();
-        await this.#remember(proof);
+        // The proof holds without its file, which only saves the next start some seconds.
+        await this.#remember(proof).catch((thrown: unknown) => log.warn("the proof is not kept", { error: CodedError.from(thrown) }));
         const missing = proof.limits.filter(({ proven }) => !proven);
         if (proof.proven) log.info("isolation proved", { runtime: proof.runtime, network, ms: Math.round(clock.monotonicMs() - began) });
         this.#conclude(
@@ -188,7 +199,6 @@ export class IsolationGuard {
       proven,
       limits: [...limits],
     };
-    await writeFile(`${path}.${process.pid}`, `${JSON.stringify(proof, null, 2)}\n`, { mode: 0o644 });
-    await rename(`${path}.${process.pid}`, path);
+    await replaceFile(path, `${JSON.stringify(proof, null, 2)}\n`, { mode: 0o644 });
   }
 }

@@ -42,6 +42,7 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
         {
           ...(ownContainer === undefined ? {} : { ownContainer }),
           log: logger,
+          hangAt: env.IEXEC_TEST_HANG_AT,
           watchdog: plantHang(createWatchdog({ log: logger, graceMs: LOOP_GRACE_MS }), plantedHang(env)),
           signal: shutdown.signal,
           live,
@@ -52,7 +53,7 @@ export function runWorker(argv: readonly string[], env: NodeJS.ProcessEnv, outpu
           ...(checkpoint === undefined ? {} : { checkpoint }),
         },
       );
-      shutdown.add("worker", () => worker.close());
+      shutdown.add("worker", (signal) => worker.close(signal));
       const server = await serveWorker(worker, settings, logger);
       shutdown.add("page", () => server.close());
       logger.info("page", { url: server.url });

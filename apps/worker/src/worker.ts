@@ -6,6 +6,7 @@ import { createDockerSandbox, fileImageUses, LABELS } from "@iexec-ts/sandbox";
 import {
   backoff,
   type Clock,
+  Closers,
   CodedError,
   createWatchdog,
   type Logger,
@@ -18,7 +19,6 @@ import {
 import type { SchedulerConnection } from "@iexec-ts/wire";
 import type { PrivateKeyAccount } from "viem";
 import { type ChainSide, openChain } from "./chain-side.ts";
-import { Closers } from "./closers.ts";
 import { schedulerUrl, type WorkerSettings } from "./config.ts";
 import { checkContainerMounts } from "./container-check.ts";
 import { controlActions } from "./control/actions.ts";
@@ -67,6 +67,8 @@ export interface WorkerDeps {
   readonly watchdog?: Watchdog;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
+  /** For the scenarios of stopping: the part whose end hangs. */
+  readonly hangAt?: string | undefined;
   /** Where the host's `/proc`, `/dev` and `/sys` are looked for; `/` unless told. */
   readonly hostRoot?: string;
   /** The machine it is a guest on. */
@@ -99,8 +101,13 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
   readonly refusal: Refusal | undefined;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
-  /** Stops asking, leaves what is under way resumable, closes everything. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Stops asking, leaves what is under way resumable, closes everything. Idempotent.
+   *
+   * Errors: SVC-1602 naming what did not end.
+   * @param signal - there is no more time: what hangs is left behind, the rest is closed at once
+   */
+  close(signal?: AbortSignal): Promise<void>;
 }
 
 const UPLOAD_TIMEOUT_MS = 60_000;
@@ -120,12 +127,12 @@ export const LOOP_GRACE_MS = 3_000;
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
   const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
   const { watchdog = createWatchdog({ clock, log, random, graceMs: LOOP_GRACE_MS }) } = deps;
-  const closers = new Closers({ clock, log });
+  const closers = new Closers({ clock, hangAt: deps.hangAt });
   const stop = new AbortController();
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => {
+  const close = (signal?: AbortSignal): Promise<void> => {
     stop.abort(new CodedError("WRK-1313"));
-    closing ??= closers.close();
+    closing ??= closers.close(signal);
     return closing;
   };
   const starting = openScope([stop.signal, deps.signal]).signal;
@@ -257,7 +264,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       halt(error);
     };
     const engine = new ReplicateEngine(ports, { onAlarm: stopAll, backoff: newBackoff, watchdog });
-    closers.add("engine", () => engine.close());
+    closers.add("replicates", () => engine.close());
     desk.work = { engine, ports: { ...chain, worker } };
     stuck = () => stuckTasks(journal.unfinished(), (taskId) => engine.activity(taskId), ports.policy, clock.now());
 
@@ -292,7 +299,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       stop.signal.throwIfAborted();
       const named = networkNamedBy(link, settings);
       rememberNetwork(journal.db, named);
-      closers.add("membership", leavePool);
+      closers.add("workerpool", leavePool);
       membership = await joinPool({
         link,
         me: me(),
@@ -373,7 +380,10 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       close,
     };
   } catch (thrown) {
-    await close();
+    // A part that hangs does not hide why it could not start.
+    await close(AbortSignal.timeout(settings.graceMs)).catch((left: unknown) =>
+      log.warn("not closed in order", { error: CodedError.from(left) }),
+    );
     throw thrown;
   }
 

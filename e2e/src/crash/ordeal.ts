@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TaskOrder } from "@iexec-ts/network";
 import type { Account, ReplicateStatus, TaskId } from "@iexec-ts/poco";
+import { openScope } from "@iexec-ts/service";
 import { WorkerProcess } from "../rig/worker-process.ts";
 import { type Lab, PAST_EVERYTHING_S } from "./lab.ts";
 import { disagreement, type Expected, judge } from "./oracles.ts";
@@ -96,9 +97,9 @@ export class Ordeal {
       throw new Error(`the task never ended; the journal says ${this.statuses.join(" ")}`, { cause });
     });
     if (expected.told !== false) {
-      const limit = AbortSignal.any([this.signal, AbortSignal.timeout(TELL_LIMIT_MS)]);
+      using limit = openScope([this.signal], { ms: TELL_LIMIT_MS });
       await this.lab.rig
-        .until("one history", async () => ((await disagreement(this)) === undefined ? true : undefined), limit)
+        .until("one history", async () => ((await disagreement(this)) === undefined ? true : undefined), limit.signal)
         .catch(() => undefined);
     }
     const code = await this.worker.stop();

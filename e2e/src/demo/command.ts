@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import type { ChildProcess } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { signalGroup, spawnOwned } from "@iexec-ts/testkit";
 
 /** The repository's root. */
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -15,6 +16,8 @@ export interface Ended {
 }
 
 const END_LIMIT_MS = 60_000;
+/** Longer than what an orderly end may take. */
+const DISPOSE_MS = 50_000;
 
 /**
  * A program as somebody at a terminal starts it: in a process group of its own, with a TMPDIR of its own, by which everything it starts
@@ -49,11 +52,13 @@ export class Command {
     // The last: behind a proxy with a certificate of its own npm would try for minutes and then fail.
     const { PATH, HOME, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS } = process.env;
     const inherited = Object.entries({ PATH, HOME, NODE_COMPILE_CACHE, NODE_EXTRA_CA_CERTS }).filter(([, value]) => value !== undefined);
-    this.#child = spawn(program, args, {
+    this.#child = spawnOwned(program, args, {
       cwd: options.cwd ?? ROOT,
       env: { ...Object.fromEntries(inherited), TMPDIR: this.tmp, ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
+      graceMs: DISPOSE_MS,
+      // Whether it ends what it started is what is looked at here.
+      spareGroup: true,
     });
     this.#child.stdout?.on("data", (chunk: Buffer) => {
       this.#stdout += chunk.toString();
@@ -95,7 +100,13 @@ export class Command {
 
   /** Ctrl-C at a terminal reaches the whole group. */
   interrupt(): void {
-    this.#signal("SIGINT");
+    this.signal("SIGINT");
+  }
+
+  /** @param to - the whole group, as a terminal does, or the program itself, as `kill` does */
+  signal(name: NodeJS.Signals, to: "one" | "group" = "group"): void {
+    if (to === "one") this.#child.kill(name);
+    else if (this.#child.pid !== undefined) signalGroup(this.#child.pid, name);
   }
 
   /** Waits for its end. Errors: when it has not ended after `limitMs`. */
@@ -115,24 +126,16 @@ export class Command {
   /** SIDE EFFECTS: kills what still runs, deletes its folders. Idempotent. */
   async dispose(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      this.#signal("SIGTERM");
-      await this.end(20_000).catch(() => this.#signal("SIGKILL"));
+      this.signal("SIGTERM");
+      await this.end(DISPOSE_MS).catch(() => this.signal("SIGKILL"));
     }
+    this.signal("SIGKILL");
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #hear(): void {
     this.#heard.resolve();
     this.#heard = Promise.withResolvers();
-  }
-
-  #signal(name: NodeJS.Signals): void {
-    if (this.#child.pid === undefined) return;
-    try {
-      process.kill(-this.#child.pid, name);
-    } catch (thrown) {
-      if (!(thrown instanceof Error && "code" in thrown && thrown.code === "ESRCH")) throw thrown;
-    }
   }
 }
 
@@ -154,16 +157,21 @@ export async function withCommand<T>(line: CommandLine, options: CommandOptions,
   }
 }
 
-/** Processes with this TMPDIR: everything a command started, and what that started. */
+const textOf = (path: string): Promise<string> => readFile(path, "utf8").catch(() => "");
+
+/** Processes whose words, environment or working folder name this folder: everything a command started, and what that started. */
 export async function processesOf(tmp: string): Promise<readonly string[]> {
   const found: string[] = [];
   for (const pid of await readdir("/proc")) {
     if (!/^\d+$/.test(pid)) continue;
-    const [environment, line] = await Promise.all([
-      readFile(`/proc/${pid}/environ`, "utf8").catch(() => ""),
-      readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
+    const [words, environment, cwd] = await Promise.all([
+      textOf(`/proc/${pid}/cmdline`),
+      textOf(`/proc/${pid}/environ`),
+      readlink(`/proc/${pid}/cwd`).catch(() => ""),
     ]);
-    if (environment.split("\0").includes(`TMPDIR=${tmp}`)) found.push(`${pid} ${line.replaceAll("\0", " ").trim()}`);
+    // Only what has ended and waits for its parent has no words.
+    if (words !== "" && [words, environment, cwd].some((text) => text.includes(tmp)))
+      found.push(`${pid} ${words.replaceAll("\0", " ").trim().slice(0, 120)}`);
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { openScope } from "@iexec-ts/service";
 import type { Scenario, ScenarioSet } from "../scenario.ts";
 import { ESCAPE_CASES } from "./cases-escape.ts";
 import { INPUT_CASES } from "./cases-inputs.ts";
@@ -36,7 +37,10 @@ class Arena {
     if (known !== undefined) return known;
     const lane = this.#lanes.get(runtime) ?? openLane(runtime, this.#signal);
     this.#lanes.set(runtime, lane);
-    const fight = lane.then((ready) => undergo(ready, hostile, AbortSignal.any([AbortSignal.timeout(CASE_MS), this.#signal])));
+    const fight = lane.then(async (ready) => {
+      using limit = openScope([this.#signal], { ms: CASE_MS });
+      return await undergo(ready, hostile, limit.signal);
+    });
     fight.catch(() => undefined);
     this.#fights.set(name, fight);
     return fight;

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Worker } from "node:worker_threads";
+import { spawnOwned } from "@iexec-ts/testkit";
 import { z } from "zod";
 
 const seenSchema = z.object({ slowestMs: z.number(), hostMs: z.number(), answers: z.number(), failures: z.number() });
@@ -21,8 +21,10 @@ export interface DoingNothing {
 
 /** A server that does nothing, in a process of its own, which ends with this one. SIDE EFFECTS: starts it. */
 export async function serveNothing(): Promise<DoingNothing> {
-  const child = spawn(process.execPath, ["-e", NOTHING], { stdio: ["pipe", "pipe", "inherit"] });
-  for await (const line of createInterface({ input: child.stdout }))
+  const child = spawnOwned(process.execPath, ["-e", NOTHING], { stdio: ["pipe", "pipe", "inherit"] });
+  const { stdout } = child;
+  if (stdout === null) throw new Error("the server that does nothing has no output");
+  for await (const line of createInterface({ input: stdout }))
     return { url: `http://127.0.0.1:${line.trim()}/`, close: () => void child.kill() };
   throw new Error("the server that does nothing did not start");
 }

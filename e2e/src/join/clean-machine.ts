@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openScope } from "@iexec-ts/service";
 import type { SecretWatch } from "../operator/secret-watch.ts";
 import { type Answer, type Seen, Terminal } from "../operator/terminal.ts";
 import { SkipScenario } from "../scenario.ts";
@@ -43,8 +44,8 @@ async function cleanFiles(signal: AbortSignal): Promise<string> {
   await mkdir(CACHE, { recursive: true });
   const unfinished = await mkdtemp(join(CACHE, "unfinished-"));
   try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(BOOTSTRAP_MS)]);
-    await mustRun(["debootstrap", "--variant=minbase", `--include=${PACKAGES}`, SUITE, unfinished], limit);
+    using limit = openScope([signal], { ms: BOOTSTRAP_MS });
+    await mustRun(["debootstrap", "--variant=minbase", `--include=${PACKAGES}`, SUITE, unfinished], limit.signal);
     await cp(CLIENT, join(unfinished, "usr/bin/docker"));
     await rm(join(unfinished, "var/cache/apt"), { recursive: true, force: true });
     await rename(unfinished, folder);

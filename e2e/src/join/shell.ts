@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { runOwned } from "@iexec-ts/testkit";
 
 export interface Ran {
   readonly code: number;
@@ -8,8 +8,6 @@ export interface Ran {
   readonly seconds: number;
 }
 
-const MAX_OUTPUT = 16 * 1_024 * 1_024;
-
 /** SIDE EFFECTS: runs a program to its end; the signal kills it. @param input - what it reads on standard input */
 export async function run(
   line: readonly [string, ...string[]],
@@ -18,24 +16,13 @@ export async function run(
 ): Promise<Ran> {
   const [program, ...args] = line;
   const began = performance.now();
-  const child = spawn(program, args, {
+  const { code, stdout, output } = await runOwned(program, args, {
     env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/root", LANG: "C.UTF-8", ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    stdio: ["pipe", "pipe", "pipe"],
+    input: options.input ?? "",
     signal,
   });
-  let [stdout, output] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    if (output.length > MAX_OUTPUT) return;
-    stdout += text;
-    output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    if (output.length <= MAX_OUTPUT) output += text;
-  });
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(options.input ?? "");
-  const code = await new Promise<number>((done, fail) => child.once("error", fail).once("close", (exit) => done(exit ?? 1)));
+  signal.throwIfAborted();
   return { code, stdout, output, seconds: Math.round((performance.now() - began) / 100) / 10 };
 }
 

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
@@ -6,6 +5,7 @@ import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
 import { freePort } from "@iexec-ts/service";
+import { spawnOwned } from "@iexec-ts/testkit";
 import { z } from "zod";
 import { type Rig, startRig } from "../rig/rig.ts";
 import type { WorkerProcess } from "../rig/worker-process.ts";
@@ -123,11 +123,11 @@ function run(
   env: NodeJS.ProcessEnv,
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   return new Promise((done, failed) => {
-    const child = spawn(file, words, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawnOwned(file, words, { cwd: ROOT, env, stdio: ["ignore", "pipe", "pipe"] });
     let text = "";
     let errors = "";
-    child.stdout.on("data", (part: Buffer) => (text += part.toString()));
-    child.stderr.on("data", (part: Buffer) => (errors += part.toString()));
+    child.stdout?.on("data", (part: Buffer) => (text += part.toString()));
+    child.stderr?.on("data", (part: Buffer) => (errors += part.toString()));
     child.once("error", failed);
     child.once("close", (code) => done({ code, text: text === "" ? errors : text }));
   });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import type { Address } from "@iexec-ts/poco";
+import { openScope } from "@iexec-ts/service";
 import { z } from "zod";
 import { must, mustBe } from "../operator/expect.ts";
 import { type Scenario, SkipScenario } from "../scenario.ts";
@@ -118,8 +119,8 @@ async function clickUntil(
 ): Promise<void> {
   for (let done: true | undefined; done === undefined; signal.throwIfAborted()) {
     await machine.doubleClick(middleOf(icon));
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(CLICK_PATIENCE_MS)]);
-    done = await rig.until("the click", happened, patience, 200).catch(() => undefined);
+    using patience = openScope([signal], { ms: CLICK_PATIENCE_MS });
+    done = await rig.until("the click", happened, patience.signal, 200).catch(() => undefined);
   }
 }
 

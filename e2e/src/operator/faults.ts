@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { join } from "node:path";
 import { encryptKeystore, freePort } from "@iexec-ts/service";
-import { startPostgres } from "@iexec-ts/testkit";
+import { spawnOwned, startPostgres } from "@iexec-ts/testkit";
 import Docker from "dockerode";
 import { bytesToHex } from "viem";
 import { programOf } from "../wrong/refusal.ts";
@@ -57,9 +56,9 @@ async function background(
   signal: AbortSignal,
 ): Promise<() => Promise<void>> {
   const [program, ...args] = line;
-  const child = spawn(program, args, { env: { PATH: process.env.PATH ?? "", ...env }, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawnOwned(program, args, { env: { PATH: process.env.PATH ?? "", ...env }, stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
-  child.stderr.on("data", (chunk: Buffer) => {
+  child.stderr?.on("data", (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-600);
   });
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));

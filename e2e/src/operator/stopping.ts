@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { TaskOrder } from "@iexec-ts/network";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
-import { startHttpFaultProxy } from "@iexec-ts/testkit";
+import { spawnOwned, startHttpFaultProxy } from "@iexec-ts/testkit";
 import Docker from "dockerode";
 import { z } from "zod";
 import type { Rig } from "../rig/rig.ts";
@@ -242,12 +241,12 @@ export function command(
   args: readonly string[],
 ): Promise<{ readonly code: number | null; readonly data: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [worker.program, ...args, "--json"], {
+    const child = spawnOwned(process.execPath, [worker.program, ...args, "--json"], {
       env: { PATH: process.env.PATH ?? "", ...worker.env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let out = "";
-    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString()));
     child.once("error", reject);
     child.once("close", (code) => {
       const line = out.trim().split("\n").at(-1) ?? "";

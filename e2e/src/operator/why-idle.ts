@@ -1,4 +1,5 @@
 import type { TaskId } from "@iexec-ts/poco";
+import { openScope } from "@iexec-ts/service";
 import { startHttpFaultProxy, startRpcFaultProxy } from "@iexec-ts/testkit";
 import type { Scenario } from "../scenario.ts";
 import { inStrictPool } from "./doctor.ts";
@@ -42,6 +43,7 @@ async function mustSay(
   signal: AbortSignal,
 ): Promise<ShownReason> {
   let seen = "";
+  using patience = openScope([signal], { ms: 60_000 });
   const [reason, code] = await world.rig
     .until(
       `why-idle says ${id}`,
@@ -52,7 +54,7 @@ async function mustSay(
         seen = reasons.map((each) => each.id).join();
         return first?.id === id ? ([first, answer.code] as const) : undefined;
       },
-      AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
+      patience.signal,
     )
     .catch((thrown: unknown) => {
       throw new Error(`${String(thrown)}; it says ${seen}`);

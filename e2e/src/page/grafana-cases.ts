@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { openScope } from "@iexec-ts/service";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { Scenario } from "../scenario.ts";
@@ -95,6 +96,7 @@ export const GRAFANA_CASES: readonly Scenario<PageLab>[] = [
       // So that there is an error to count.
       await askAs(lab.url, "somebody.example");
       let last: readonly string[] = [];
+      using patience = openScope([signal], { ms: 60_000 });
       await lab.rig
         .until(
           "metrics that fit the dashboard",
@@ -102,7 +104,7 @@ export const GRAFANA_CASES: readonly Scenario<PageLab>[] = [
             last = differences(await (await fetch(`${lab.url}/metrics`)).text());
             return last.length === 0 ? true : undefined;
           },
-          AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
+          patience.signal,
           500,
         )
         .catch(() => {

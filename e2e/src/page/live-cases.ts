@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawnOwned } from "@iexec-ts/testkit";
 import { z } from "zod";
 import type { Scenario } from "../scenario.ts";
 import { type PageLab, PHONE } from "./lab.ts";
@@ -16,12 +16,12 @@ const overviewSchema = z.object({
 
 /** One answer of the operator's command, run beside the worker. */
 async function cli(lab: PageLab, words: readonly string[]): Promise<Record<string, unknown>> {
-  const child = spawn(process.execPath, [lab.worker.program, ...words, "--json"], {
+  const child = spawnOwned(process.execPath, [lab.worker.program, ...words, "--json"], {
     env: { PATH: process.env.PATH ?? "", ...lab.worker.env },
     stdio: ["ignore", "pipe", "ignore"],
   });
   let out = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     out += text;
   });
   await new Promise((resolve) => child.once("close", resolve));

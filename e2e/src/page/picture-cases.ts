@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { spawnOwned } from "@iexec-ts/testkit";
 import type { Scenario } from "../scenario.ts";
 import { ansiToHtml } from "./ansi.ts";
 import { DESKTOP, type PageLab, PHONE } from "./lab.ts";
@@ -12,12 +12,12 @@ const COLUMNS = 110;
 /** What a command shows at a terminal, colours and all: `script` gives it one. */
 function atTerminal(lab: PageLab, words: readonly string[]): Promise<string> {
   const line = [process.execPath, lab.worker.program, ...words].join(" ");
-  const child = spawn("script", ["-qec", line, "/dev/null"], {
+  const child = spawnOwned("script", ["-qec", line, "/dev/null"], {
     env: { PATH: process.env.PATH ?? "", TERM: "xterm-256color", COLUMNS: String(COLUMNS), ...lab.worker.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     out += text;
   });
   return new Promise((done, fail) => {

@@ -5,10 +5,11 @@ import type Docker from "dockerode";
 /**
  * A tiny app whose behaviour is its arguments: `KEY=VALUE` words.
  * SLEEP seconds before the result (fractions allowed), TEXT the result, EXIT its code, NORESULT writes no computed.json, BURN seconds of CPU,
- * COUNT appends a line to /iexec_out/runs.txt, so that a second run of the same folder is seen.
+ * COUNT appends a line to /iexec_out/runs.txt, so that a second run of the same folder is seen, CALLBACK the hex a contract is called with,
+ * MIB of noise beside the result, which no zip makes smaller.
  */
 const SCRIPT = `#!/bin/sh
-TEXT=result; EXIT=0; SLEEP=0; NORESULT=; BURN=0; COUNT=
+TEXT=result; EXIT=0; SLEEP=0; NORESULT=; BURN=0; COUNT=; CALLBACK=; MIB=
 for word in "$@"; do
   case "$word" in
     TEXT=*) TEXT=\${word#TEXT=} ;;
@@ -17,13 +18,18 @@ for word in "$@"; do
     BURN=*) BURN=\${word#BURN=} ;;
     NORESULT=*) NORESULT=1 ;;
     COUNT=*) COUNT=1 ;;
+    CALLBACK=*) CALLBACK=\${word#CALLBACK=} ;;
+    MIB=*) MIB=\${word#MIB=} ;;
   esac
 done
 [ -n "$COUNT" ] && echo run >> /iexec_out/runs.txt
 echo "started"
 sleep "$SLEEP"
 printf '%s' "$TEXT" > /iexec_out/result.txt
-if [ -z "$NORESULT" ]; then
+[ -n "$MIB" ] && dd if=/dev/urandom of=/iexec_out/ballast.bin bs=1048576 count="$MIB" 2>/dev/null
+if [ -n "$CALLBACK" ]; then
+  printf '{"callback-data":"%s"}' "$CALLBACK" > /iexec_out/computed.json
+elif [ -z "$NORESULT" ]; then
   printf '{"deterministic-output-path":"/iexec_out/result.txt"}' > /iexec_out/computed.json
 fi
 exit "$EXIT"

@@ -1,8 +1,21 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { ANY_PORTS, buyTask, type Network, type NetworkOptions, startNetwork, type TaskOrder } from "@iexec-ts/network";
+import {
+  ANY_PORTS,
+  buyTask,
+  Doubt,
+  describeReplicates,
+  type Network,
+  type NetworkOptions,
+  startNetwork,
+  type TaskOrder,
+  type Wish,
+  whyImpossible,
+} from "@iexec-ts/network";
 import type { ReplicateStatus, TaskId } from "@iexec-ts/poco";
 import { createLogger } from "@iexec-ts/service";
+import { waitingFor } from "../waiting.ts";
+import { outlookOf } from "./outlook-of.ts";
 import { buildProbeImage } from "./probe-image.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
@@ -18,8 +31,12 @@ export interface PoolReplicate {
     readonly late: boolean;
   }[];
 }
+/** Seldom enough to cost nothing, often enough to tell within seconds. */
+const LOOK_AT_OUTLOOK_MS = 2_000;
+
 export interface PoolTaskView {
   readonly status: string;
+  readonly wantsReplicates: boolean;
   readonly replicates: readonly PoolReplicate[];
 }
 
@@ -42,8 +59,11 @@ export class Rig {
     return this.network.prepared.chain;
   }
 
-  /** The next unused wallet as a worker, not started yet. */
-  worker(env: Readonly<Record<string, string>> = {}, program?: string): WorkerProcess {
+  /**
+   * The next unused wallet as a worker, not started yet.
+   * @param forceGc - a garbage collection each second
+   */
+  worker(env: Readonly<Record<string, string>> = {}, program?: string, forceGc?: boolean): WorkerProcess {
     const spare = this.network.spares[this.#used];
     if (spare === undefined) throw new Error("the rig has no wallet left: ask for more");
     this.#used += 1;
@@ -54,6 +74,7 @@ export class Rig {
       env: { IEXEC_WORKER_LOG_LEVEL: "debug", ...spare.env, ...env },
       logPath: join(logs, `${spare.env.IEXEC_WORKER_NAME}.log`),
       ...(program === undefined ? {} : { program }),
+      ...(forceGc === undefined ? {} : { forceGc }),
     });
     this.#processes.push(worker);
     return worker;
@@ -81,22 +102,43 @@ export class Rig {
   }
 
   /** Waits until `look` returns a value; what it last saw is in the error. A test may look again and again; the product may not. */
-  async until<T>(what: string, look: () => Promise<T | undefined> | T | undefined, signal: AbortSignal, everyMs = 50): Promise<T> {
-    for (;;) {
-      const seen = await look();
-      if (seen !== undefined) return seen;
-      if (signal.aborted) throw new Error(`never happened: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, everyMs));
-    }
+  until<T>(what: string, look: () => Promise<T | undefined> | T | undefined, signal: AbortSignal, everyMs = 50): Promise<T> {
+    return waitingFor(what, async () => {
+      for (;;) {
+        const seen = await look();
+        if (seen !== undefined) return seen;
+        if (signal.aborted) throw new Error(`never happened: ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, everyMs));
+      }
+    });
+  }
+
+  /** Throws when a wish for a task cannot be fulfilled any more, once that has been so for a while. */
+  #hoping(taskId: TaskId, wish: Wish): (task: PoolTaskView | undefined) => Promise<void> {
+    const doubt = new Doubt(() => performance.now());
+    let lookAgainAt = 0;
+    return async (task) => {
+      if (performance.now() < lookAgainAt) return;
+      lookAgainAt = performance.now() + LOOK_AT_OUTLOOK_MS;
+      const outlook = await outlookOf(this.network, taskId, task, wish.kind === "replicate" ? wish.wallet : undefined);
+      const why = doubt.look(whyImpossible(outlook, wish));
+      if (why !== undefined)
+        throw new Error(`${wish.status} of ${taskId} cannot come any more: ${why}; ${describeReplicates(outlook.task)}`);
+    };
   }
 
   /** Waits until the scheduler shows `status` somewhere in the history of a replicate of the task. */
   untilStatus(taskId: TaskId, status: ReplicateStatus, signal: AbortSignal, wallet?: string): Promise<PoolReplicate> {
+    const stillHoping = this.#hoping(taskId, { kind: "replicate", status, wallet });
     return this.until(
       `${status} of ${taskId}`,
       async () => {
         const task = await this.poolTask(taskId);
-        return task?.replicates.find((r) => (wallet === undefined || r.wallet === wallet) && r.history.some((h) => h.status === status));
+        const found = task?.replicates.find(
+          (r) => (wallet === undefined || r.wallet === wallet) && r.history.some((h) => h.status === status),
+        );
+        if (found === undefined) await stillHoping(task);
+        return found;
       },
       signal,
     );
@@ -104,15 +146,24 @@ export class Rig {
 
   /** Waits until the chain shows the task in this state. */
   untilChain(taskId: TaskId, status: string, signal: AbortSignal): Promise<void> {
+    const stillHoping = status === "COMPLETED" || status === "REVEALING" ? this.#hoping(taskId, { kind: "task", status }) : undefined;
     return this.until(
       `task ${taskId} ${status} on chain`,
-      async () => ((await this.network.hub.task(taskId))?.status === status ? true : undefined),
+      async () => {
+        if ((await this.network.hub.task(taskId))?.status === status) return true;
+        if (stillHoping !== undefined) await stillHoping(await this.poolTask(taskId));
+        return undefined;
+      },
       signal,
     ).then(() => undefined);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((worker) => worker.stop()));
+    if (process.env.KEEPLOGS) {
+      const { cpSync } = await import("node:fs");
+      cpSync(join(this.network.dir, "logs"), process.env.KEEPLOGS, { recursive: true });
+    }
     await this.network.close();
   }
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { REPLICATE_STATUSES, type ReplicateStatus, statusRow } from "@iexec-ts/poco";
+import { openScope } from "@iexec-ts/service";
 import type { Scenario, ScenarioSet } from "../scenario.ts";
 import { faultsOf, journalHistories, poolHistories, type RecordedHistory, writeHistories } from "./histories.ts";
 import type { Tale } from "./tale.ts";
@@ -40,7 +41,8 @@ class Recorder {
   }
 
   async #tell(tale: Tale): Promise<readonly RecordedHistory[]> {
-    const limit = AbortSignal.any([AbortSignal.timeout(TALE_MS), this.#signal]);
+    using scope = openScope([this.#signal], { ms: TALE_MS });
+    const limit = scope.signal;
     try {
       const tasks = await tale.tell(this.world, limit);
       const workers = await this.world.settle(tasks, limit);

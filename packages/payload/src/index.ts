@@ -1,7 +1,6 @@
 export * from "./api.ts";
 export { type DecryptRequest, decryptDataset, decryptOpensslDataset } from "./crypto/decrypt-dataset.ts";
 export { type EncryptRequest, encryptResult } from "./crypto/encrypt-result.ts";
-export { writeDurably } from "./durable-file.ts";
 export { isPublicAddress, type Resolve, systemResolve } from "./fetch/address-guard.ts";
 export { datasetUriOf, downloadCandidates } from "./fetch/dataset-uri.ts";
 export {

@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { replaceFile } from "@iexec-ts/service";
 import { z } from "zod";
 
 /** Which images this worker pulled, and when each was last used. Only these may ever be pruned. */
@@ -47,15 +47,7 @@ export function fileImageUses(path: string): ImageUses {
   };
   const write = async (uses: ReadonlyMap<string, Date>): Promise<void> => {
     await mkdir(dirname(path), { recursive: true });
-    const draft = `${path}.${randomUUID()}`;
-    const file = await open(draft, "wx", 0o600);
-    try {
-      await file.writeFile(JSON.stringify(Object.fromEntries([...uses].map(([id, at]) => [id, at.toISOString()]))));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
+    await replaceFile(path, JSON.stringify(Object.fromEntries([...uses].map(([id, at]) => [id, at.toISOString()]))));
   };
   const change = (edit: (uses: Map<string, Date>) => void) =>
     inTurn(async () => {

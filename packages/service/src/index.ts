@@ -1,5 +1,6 @@
 export { type Backoff, type BackoffOptions, backoff } from "./backoff.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export { Closers } from "./closers.ts";
 export { configProblems, defineConfig } from "./config/define.ts";
 export { guess } from "./config/guess.ts";
 export {
@@ -35,6 +36,17 @@ export {
   type ValueOf,
   type Values,
 } from "./config/setting.ts";
+export {
+  appendTo,
+  placeFolder,
+  replaceFile,
+  replaceFileSync,
+  replaceLink,
+  sweepDrafts,
+  syncDirectory,
+  writeAll,
+  writeDurably,
+} from "./durable-file.ts";
 export { CATALOGUE, type ErrorCode } from "./errors/catalogue.ts";
 export { CodedError, type ErrorArguments, hasCode } from "./errors/coded-error.ts";
 export type { ErrorDescriptor, RetryClass } from "./errors/descriptor.ts";
@@ -59,4 +71,5 @@ export { type Random, seededRandom, systemRandom } from "./random.ts";
 export { Redacted } from "./redacted.ts";
 export { openScope, orAborted, type Scope, type ScopeLimit } from "./scope.ts";
 export { createShutdown, hookSignals, type Shutdown, type ShutdownReport, type SignalSource } from "./shutdown.ts";
+export { tellStalls } from "./tell-stalls.ts";
 export { createWatchdog, type LoopOptions, type Pulse, type Stall, type Watchdog, type WatchdogDeps } from "./watchdog.ts";

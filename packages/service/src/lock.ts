@@ -1,5 +1,6 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { replaceFileSync } from "./durable-file.ts";
 import { CodedError } from "./errors/coded-error.ts";
 
 export interface Lock {
@@ -36,7 +37,7 @@ export function acquireLock(path: string, owner = `process ${process.pid}`): Loc
   try {
     database = new DatabaseSync(path);
     database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-    writeFileSync(ownerPath, `${owner}\n`);
+    replaceFileSync(ownerPath, `${owner}\n`, { mode: 0o644, flush: false });
   } catch (thrown) {
     database?.close();
     if (isBusy(thrown)) throw new CodedError("SVC-1401", { path, holder: holderOf(ownerPath) });

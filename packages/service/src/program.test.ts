@@ -103,3 +103,35 @@ test("exit codes follow the retry class", () => {
   expect(exitCodeOf(new CodedError("WRK-1002", { cpus: 1 }))).toBe(3);
   expect(exitCodeOf(new CodedError("NET-2003", { socket: "x", reason: "y" }))).toBe(4);
 });
+
+describe("a program that hangs", () => {
+  const hanging = () => new Promise<never>(() => undefined);
+
+  test("in a closing step ends all the same, after its grace", async () => {
+    const { exit } = await run(["--port", "1", "--grace", "20ms"], async ({ shutdown }) => {
+      shutdown.add("hangs", hanging);
+      void shutdown.request("SIGTERM");
+      await shutdown.done;
+      return undefined;
+    });
+    expect(exit).toBe(0);
+  });
+
+  test("in its start ends all the same when it is told to stop", async () => {
+    const { exit } = await run(["--port", "1", "--grace", "20ms"], ({ shutdown }) => {
+      void shutdown.request("SIGTERM");
+      return hanging();
+    });
+    expect(exit).toBe(0);
+  });
+
+  test("in its start, told twice, does not wait for the end of its grace", async () => {
+    const { exit } = await run(["--port", "1", "--grace", "1h"], ({ shutdown }) => {
+      shutdown.add("hangs", hanging);
+      void shutdown.request("SIGTERM");
+      void shutdown.request("SIGTERM");
+      return hanging();
+    });
+    expect(exit).toBe(0);
+  });
+});

@@ -3,7 +3,7 @@ import { renderHelp } from "./config/render.ts";
 import type { ConfigDefinition, Setting, Settings, Values } from "./config/setting.ts";
 import { CodedError } from "./errors/coded-error.ts";
 import { createLogger, type Logger, type LogLevel } from "./logger.ts";
-import { createShutdown, hookSignals, type Shutdown } from "./shutdown.ts";
+import { createShutdown, hookSignals, type Shutdown, type ShutdownReport } from "./shutdown.ts";
 
 /** Where a program writes what it has to say to a person. */
 export interface Output {
@@ -41,6 +41,49 @@ export interface Running<S extends ServiceSettings> {
   readonly logger: Logger;
   /** Add a step for each part that was started; `signal` aborts at the first SIGINT or SIGTERM. */
   readonly shutdown: Shutdown;
+}
+
+const never = (): Promise<never> => new Promise(() => undefined);
+
+/** For tests: the closing step of this name never ends. Nobody else sets the variable that names it. */
+function withPlantedHang(shutdown: Shutdown, wanted: string | undefined): Shutdown {
+  if (wanted === undefined) return shutdown;
+  return { ...shutdown, add: (step, close) => shutdown.add(step, wanted === `stop:${step}` ? never : close) };
+}
+
+/** For tests: a start that never ends. */
+const startOf = <T>(main: T, wanted: string | undefined): T | typeof never => (wanted === "start" ? never : main);
+
+const AFTER_STEPS_MS = 250;
+
+interface Overdue {
+  readonly promise: Promise<"overdue">;
+  cancel(): void;
+}
+
+/**
+ * Resolves when the time to stop is over and the program has still not returned: a start that hangs hears no signal. The steps have been
+ * run then, and nothing more is to be lost.
+ */
+function overdue(shutdown: Shutdown, graceMs: number): Overdue {
+  const { promise, resolve } = Promise.withResolvers<"overdue">();
+  let timer: NodeJS.Timeout | undefined;
+  let cancelled = false;
+  const told = () => {
+    const until = performance.now() + graceMs;
+    void shutdown.done.then(({ cutShort }) => {
+      const left = cutShort ? AFTER_STEPS_MS : Math.max(AFTER_STEPS_MS, until - performance.now());
+      if (!cancelled) timer = setTimeout(() => resolve("overdue"), left);
+    });
+  };
+  shutdown.signal.addEventListener("abort", told, { once: true });
+  return {
+    promise,
+    cancel() {
+      cancelled = true;
+      clearTimeout(timer);
+    },
+  };
 }
 
 /**
@@ -91,10 +134,25 @@ export async function runService<S extends ServiceSettings>(
     const logger = createLogger({ level: settings.logLevel });
     for (const warning of config.warnings) logger.warn("check the settings", { warning });
     logger.info("starting", { program: definition.name, version });
-    const shutdown = createShutdown({ graceMs: settings.graceMs });
+    const { graceMs } = settings;
+    const shutdown = withPlantedHang(createShutdown({ graceMs }), env.IEXEC_TEST_HANG_AT);
+    const tell = ({ failures, cutShort }: ShutdownReport): void => {
+      for (const { step, error } of failures) {
+        if (cutShort) logger.error("it did not end in time", { error: new CodedError("SVC-1601", { step, graceMs }, { cause: error }) });
+        else logger.warn("it did not end well", { step, error });
+      }
+    };
+    void shutdown.done.then(tell);
     const unhook = hookSignals(shutdown);
+    const late = overdue(shutdown, graceMs);
     try {
-      const error = await main({ settings, config, reload, logger, shutdown });
+      const started = startOf(main, env.IEXEC_TEST_HANG_AT);
+      const ended = await Promise.race([started({ settings, config, reload, logger, shutdown }), late.promise]);
+      if (ended === "overdue") {
+        logger.error("it did not end in time", { error: new CodedError("SVC-1601", { step: "the start", graceMs }) });
+        return 0;
+      }
+      const error = ended;
       await shutdown.request(error?.code ?? "the end");
       return error === undefined ? 0 : fail(error);
     } catch (thrown) {
@@ -104,6 +162,7 @@ export async function runService<S extends ServiceSettings>(
       if (interrupted) return 0;
       throw thrown;
     } finally {
+      late.cancel();
       unhook();
     }
   } catch (thrown) {

@@ -193,6 +193,7 @@ export function createWatchdog(deps: WatchdogDeps = {}): Watchdog {
       watched.add(one);
       arm();
       try {
+        // Bounded: ends with the signal or with the run; the watchdog does not watch itself.
         while (!signal.aborted) {
           try {
             if ((await runOnce(one, run)) === "ended") return;

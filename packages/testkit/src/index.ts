@@ -17,4 +17,5 @@ export { buildImage, canPull, pushImage } from "./images/engine.ts";
 export { type ImageRegistry, type RegistryOptions, startRegistry } from "./images/registry.ts";
 export { type ImageEntry, type ImageFiles, writeTar } from "./images/tar-file.ts";
 export { type PostgresOptions, type PostgresServer, startPostgres, type TestDatabase } from "./postgres/postgres.ts";
+export { type OwnedOptions, type Ran, runOwned, signalGroup, spawnOwned, stopAllOwned, stopOwned } from "./process/owned.ts";
 export { spawnTethered, type Tethered, type TetheredOptions } from "./process/tethered.ts";

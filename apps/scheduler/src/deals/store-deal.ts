@@ -13,7 +13,7 @@ import {
 import { z } from "zod";
 import { address } from "../store/columns.ts";
 import type { Sql } from "../store/database.ts";
-import { signal } from "../store/signals.ts";
+import { signalAll } from "../store/signals.ts";
 import type { SkipReason } from "./admission.ts";
 
 /** Tasks written by one statement. */
@@ -97,8 +97,11 @@ async function storeTasks(
     ],
   );
   await sql.run("INSERT INTO task_statuses (task_id, n, status) SELECT unnest($1::text[]), 1, 'RECEIVED' ON CONFLICT DO NOTHING", [ids]);
-  for (const id of ids) {
-    await signal(sql, "task", id);
-    await signal(sql, "status", JSON.stringify({ taskId: id, status: "RECEIVED", at: new Date().toISOString() }));
-  }
+  const at = new Date().toISOString();
+  await signalAll(sql, "task", ids);
+  await signalAll(
+    sql,
+    "status",
+    ids.map((taskId) => JSON.stringify({ taskId, status: "RECEIVED", at })),
+  );
 }

@@ -1,6 +1,6 @@
 import type { Cursor, Hub, RpcPool } from "@iexec-ts/chain";
 import { type Address, bytes32Schema, type DealId, EVENT_TOPICS, HUB_ABI, lowerHex, sameHex, type TaskId } from "@iexec-ts/poco";
-import { CodedError, type Logger } from "@iexec-ts/service";
+import { type Clock, CodedError, type Logger, openScope, orAborted } from "@iexec-ts/service";
 import { type Hex, type Log, parseEventLogs } from "viem";
 import { z } from "zod";
 import { hex, units } from "../store/columns.ts";
@@ -10,6 +10,8 @@ import { skipReason } from "./admission.ts";
 import { type SeenDeal, storeDeal } from "./store-deal.ts";
 
 const CURSOR_NAME = "hub";
+/** Longest that one batch of events may take; a deal may have a hundred thousand tasks, all written at once. */
+const HANDLE_MS = 4 * 60_000;
 const CURSOR = z
   .object({ block_number: units, block_hash: hex })
   .transform((row): Cursor => ({ blockNumber: row.block_number, blockHash: row.block_hash }));
@@ -91,9 +93,11 @@ export function createDealWatcher(deps: {
   readonly workerpool: Address;
   readonly owner: Address;
   readonly hasSms: boolean;
+  readonly clock: Clock;
   readonly logger: Logger;
 }): DealWatcher {
-  const { database, hub, pool, workerpool, owner, hasSms, logger } = deps;
+  const { database, hub, pool, workerpool, owner, hasSms, clock, logger } = deps;
+  // Only the owner of the contracts can add categories: there are few.
   const periods = new Map<bigint, bigint>();
 
   const periodOf = async (category: bigint, dealId: DealId): Promise<bigint> => {
@@ -116,19 +120,25 @@ export function createDealWatcher(deps: {
   return {
     load: () => database.row("SELECT block_number, block_hash FROM chain_cursor WHERE name = $1", [CURSOR_NAME], CURSOR),
     async handle({ logs, cursor }) {
+      // One that stands still is delivered again; what it still writes then is refused.
+      using patience = openScope([], { ms: HANDLE_MS, clock });
       const { notices, events } = sort(logs, workerpool);
-      const deals = await Promise.all(notices.map(see));
-      const fresh = await database.transaction(async (sql) => {
-        const stored: SeenDeal[] = [];
-        for (const seen of deals) if (await storeDeal(sql, seen)) stored.push(seen);
-        await noteEvents(sql, events);
-        await sql.run(
-          `INSERT INTO chain_cursor (name, block_number, block_hash) VALUES ($1, $2, $3)
+      const deals = await orAborted(Promise.all(notices.map(see)), patience.signal);
+      const fresh = await database.transaction(
+        async (sql) => {
+          const stored: SeenDeal[] = [];
+          for (const seen of deals) if (await storeDeal(sql, seen)) stored.push(seen);
+          await noteEvents(sql, events);
+          await sql.run(
+            `INSERT INTO chain_cursor (name, block_number, block_hash) VALUES ($1, $2, $3)
            ON CONFLICT (name) DO UPDATE SET block_number = excluded.block_number, block_hash = excluded.block_hash, updated_at = now()`,
-          [CURSOR_NAME, cursor.blockNumber, cursor.blockHash],
-        );
-        return stored;
-      });
+            [CURSOR_NAME, cursor.blockNumber, cursor.blockHash],
+          );
+          return stored;
+        },
+        patience.signal,
+        HANDLE_MS,
+      );
       for (const { deal, skip } of fresh) {
         if (skip === undefined) logger.info("deal accepted", { dealId: deal.id, tasks: deal.botSize, trust: deal.trust });
         else logger.warn("deal skipped", { dealId: deal.id, reason: skip });

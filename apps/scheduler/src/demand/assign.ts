@@ -62,8 +62,8 @@ const ANYTHING = `SELECT CASE WHEN EXISTS (SELECT 1 FROM tasks WHERE open) OR EX
 export type Offer = { readonly kind: "assigned"; readonly assignment: Assignment } | { readonly kind: "nothing" };
 
 export interface Assigner {
-  /** Gives the worker one replicate if there is work for it now. */
-  assign(wallet: Address): Promise<Offer>;
+  /** Gives the worker one replicate if there is work for it now, unless the signal aborts before. */
+  assign(wallet: Address, signal: AbortSignal): Promise<Offer>;
   authorize(wallet: Address, task: Pick<TaskRecord, "id" | "dealId" | "index" | "enclaveChallenge">): Promise<WorkerpoolAuthorization>;
 }
 
@@ -185,13 +185,13 @@ export function createAssigner(deps: {
 
   return {
     authorize,
-    async assign(wallet) {
+    async assign(wallet, signal) {
       // Most questions of an idle pool end here, without a call to the chain.
       const [anything = 0] = await database.numbers(ANYTHING, [wallet, redeliverMs / 1_000]);
       if (anything === 0) return { kind: "nothing" };
       const { number } = pool.head();
       const [{ stake }, score] = await Promise.all([hub.account(wallet, number), hub.score(wallet, number)]);
-      const task = await database.transaction((sql) => choose(sql, wallet, stake, score));
+      const task = await database.transaction((sql) => choose(sql, wallet, stake, score), signal);
       if (task === undefined) return { kind: "nothing" };
       const authorization = await authorize(wallet, task);
       return { kind: "assigned", assignment: { authorization, smsUrl: task.tee === undefined ? undefined : smsUrl } };

@@ -1,6 +1,6 @@
 import { ZERO_ADDRESS } from "@iexec-ts/poco";
-import { systemClock } from "@iexec-ts/service";
-import { expect, test } from "vitest";
+import { CodedError, createWatchdog, systemClock } from "@iexec-ts/service";
+import { afterEach, expect, test } from "vitest";
 import type { Offer } from "./assign.ts";
 import { createWaitingRoom } from "./waiting-room.ts";
 
@@ -21,6 +21,12 @@ const offerFor = (to: `0x${string}`): Offer => ({
   },
 });
 
+let over = new AbortController();
+afterEach(() => {
+  over.abort();
+  over = new AbortController();
+});
+
 /** Work that only some can take. */
 function pile(able: (to: `0x${string}`) => boolean) {
   let left = 0;
@@ -33,7 +39,7 @@ function pile(able: (to: `0x${string}`) => boolean) {
       left -= 1;
       return offerFor(to);
     },
-    { clock: systemClock, onError: (thrown) => expect.fail(String(thrown)) },
+    { clock: systemClock, signal: over.signal },
   );
   return {
     room,
@@ -84,4 +90,77 @@ test("patience ends", async () => {
   const { room } = pile(() => true);
   expect(await room.ask(wallet(1), 20, never)).toEqual({ kind: "nothing" });
   expect(room.waiting).toBe(0);
+});
+
+/** A room in which the tries of some never end until they are told to. */
+function hanging(hangs: (to: string) => boolean, { assignMs = 60_000 } = {}) {
+  const told: string[] = [];
+  const watchdog = createWatchdog({ graceMs: 10 });
+  watchdog.onStall((_, { loop }) => told.push(loop));
+  const released = Promise.withResolvers<void>();
+  let open = false;
+  const given: AbortSignal[] = [];
+  const room = createWaitingRoom(
+    async (to, signal) => {
+      if (open && hangs(to)) {
+        given.push(signal);
+        await released.promise;
+      }
+      return open && !hangs(to) ? offerFor(to) : { kind: "nothing" };
+    },
+    { clock: systemClock, signal: over.signal, watchdog, assignMs },
+  );
+  return {
+    room,
+    told,
+    given,
+    release: released.resolve,
+    begin() {
+      open = true;
+      room.wake();
+    },
+  };
+}
+
+test("a try that never ends fails for the one who waits, and the work goes to the next", async () => {
+  const { room, begin, given } = hanging((to) => to === wallet(1), { assignMs: 50 });
+  const asked = [1, 2].map((n) => room.ask(wallet(n), 60_000, never).catch((thrown: unknown) => CodedError.from(thrown).code));
+  await settle();
+  begin();
+  expect(await asked[0]).toBe("SCH-1305");
+  expect(await asked[1]).toEqual(offerFor(wallet(2)));
+  expect(given.every(({ aborted }) => aborted)).toBe(true);
+  expect(room.waiting).toBe(0);
+});
+
+test("a direct question does not wait for ever either", async () => {
+  const { room, begin } = hanging(() => true, { assignMs: 50 });
+  begin();
+  await expect(room.ask(wallet(1), 0, never)).rejects.toMatchObject({ code: "SCH-1305" });
+});
+
+test("one who leaves during his try does not come back into the line", async () => {
+  const { room, begin, release } = hanging(() => true);
+  const gone = new AbortController();
+  const left = room.ask(wallet(1), 60_000, gone.signal);
+  await settle();
+  begin();
+  await settle();
+  gone.abort();
+  await settle();
+  release();
+  expect(await left).toEqual({ kind: "nothing" });
+  expect(room.waiting).toBe(0);
+});
+
+test("one who asks anew during his try has both questions answered", async () => {
+  const { room, begin, release } = hanging(() => true);
+  const old = room.ask(wallet(1), 60_000, never);
+  await settle();
+  begin();
+  await settle();
+  const renewed = room.ask(wallet(1), 30, never);
+  release();
+  expect(await old).toEqual({ kind: "nothing" });
+  expect(await renewed).toEqual({ kind: "nothing" });
 });

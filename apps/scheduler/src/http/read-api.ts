@@ -1,6 +1,6 @@
 import type { Hub, RpcPool } from "@iexec-ts/chain";
 import { bytes32Schema, type ChainTask, isTaskStatus } from "@iexec-ts/poco";
-import type { HttpApp } from "@iexec-ts/service";
+import type { HttpApp, Watchdog } from "@iexec-ts/service";
 import { z } from "zod";
 import type { Database } from "../store/database.ts";
 import {
@@ -32,9 +32,15 @@ const chainView = (task: ChainTask | undefined): unknown => (task === undefined 
  */
 export function registerReadApi(
   app: HttpApp,
-  deps: { readonly database: Database; readonly hub: Hub; readonly pool: RpcPool; readonly about: unknown },
+  deps: {
+    readonly database: Database;
+    readonly hub: Hub;
+    readonly pool: RpcPool;
+    readonly watchdog: Watchdog;
+    readonly about: unknown;
+  },
 ): void {
-  const { database, hub, pool, about } = deps;
+  const { database, hub, pool, watchdog, about } = deps;
   const tags = ["pool"];
 
   app.get("/v1/pool", { schema: { tags, summary: "The workerpool, its chain and its load" } }, async () => {
@@ -45,6 +51,14 @@ export function registerReadApi(
       head: { number: head.number.toString(), timestamp: new Date(Number(head.timestamp) * 1_000).toISOString() },
       tasks: Object.fromEntries(counts.map(({ status, count }) => [status, count])),
       workers: { alive: capacity.alive, cpu: capacity.cpu, gpu: capacity.gpu, busyCpu: capacity.busy_cpu, busyGpu: capacity.busy_gpu },
+      // Of the process that answers. Task ids in it are public, as everything here.
+      stalls: watchdog.stalls().map(({ loop, of, since, restarts, mendedAt }) => ({
+        loop,
+        of,
+        since: since.toISOString(),
+        restarts,
+        mendedAt: mendedAt?.toISOString(),
+      })),
     };
   });
 

@@ -1,18 +1,23 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Clock, CodedError, freePort } from "@iexec-ts/service";
+import { type Clock, CodedError, freePort, openScope, orAborted, type Pulse, replaceFile } from "@iexec-ts/service";
 import pg from "pg";
 import { z } from "zod";
 
 const run = promisify(execFile);
 const BINARIES = z.object({ initdb: z.string(), postgres: z.string() });
 const ROLE = "iexec";
-const READY_MS = 30_000;
+/** After a crash of the machine it reads its log before it answers, which takes its time on a slow disk. */
+const READY_MS = 120_000;
 const STOP_MS = 20_000;
+/** How long `initdb` and the commands that make its user may take. */
+const PROGRAM_MS = 120_000;
+const LOOK_MS = 5_000;
+export const EMBEDDED_BOUND_MS = 5 * 60_000;
 
 /** Modules with the programs, by `platform-arch`; literal so that a bundler leaves them alone. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -25,7 +30,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
 
 export interface EmbeddedPostgres {
   readonly url: string;
-  /** Stops the server and keeps the data. */
+  /** Looks every few seconds whether the server is still there, and starts it again when it is not, until the signal of the pulse. */
+  watch(pulse: Pulse, onError: (thrown: unknown) => void): Promise<void>;
+  /** Stops the server and keeps the data; after twenty seconds without a checkpoint. */
   stop(): Promise<void>;
 }
 
@@ -33,11 +40,12 @@ const isRoot = (): boolean => process.getuid?.() === 0;
 
 async function unprivileged(): Promise<{ uid: number; gid: number } | Record<string, never>> {
   if (!isRoot()) return {};
-  const id = async (flag: "-u" | "-g"): Promise<number> => Number.parseInt((await run("id", [flag, "postgres"])).stdout, 10);
+  const id = async (flag: "-u" | "-g"): Promise<number> =>
+    Number.parseInt((await run("id", [flag, "postgres"], { timeout: PROGRAM_MS })).stdout, 10);
   try {
     return { uid: await id("-u"), gid: await id("-g") };
   } catch {
-    await run("useradd", ["--system", "--user-group", "--shell", "/usr/sbin/nologin", "postgres"]);
+    await run("useradd", ["--system", "--user-group", "--shell", "/usr/sbin/nologin", "postgres"], { timeout: PROGRAM_MS });
     return { uid: await id("-u"), gid: await id("-g") };
   }
 }
@@ -78,17 +86,24 @@ async function running(data: string): Promise<Postmaster | undefined> {
   }
   const pid = Number.parseInt(lines[0] ?? "", 10);
   const port = Number.parseInt(lines[3] ?? "", 10);
-  if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(port) || !isAlive(pid)) return undefined;
+  if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(port) || !(await isAlive(pid))) return undefined;
   return { pid, port };
 }
 
-function isAlive(pid: number): boolean {
+function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
   } catch (thrown) {
     return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
   }
+}
+
+/** Whether a Postgres runs under this id. Ids are used again, above all in containers, where the same small ones come back at each start. */
+async function isAlive(pid: number): Promise<boolean> {
+  if (!exists(pid)) return false;
+  if (process.platform !== "linux") return true;
+  return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).includes("postgres");
 }
 
 async function answers(url: string): Promise<boolean> {
@@ -100,7 +115,8 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   } finally {
-    await client.end().catch(() => undefined);
+    using patience = openScope([], { ms: 1_000 });
+    await orAborted(client.end(), patience.signal).catch(() => undefined);
   }
 }
 
@@ -129,7 +145,7 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   if (fresh) {
     await rm(data, { recursive: true, force: true });
     await mkdir(data, { mode: 0o700 });
-    await writeFile(passwordFile, randomBytes(24).toString("hex"), { mode: 0o600 });
+    await replaceFile(passwordFile, randomBytes(24).toString("hex"));
     if ("uid" in user) await Promise.all([data, passwordFile].map((path) => chown(path, user.uid ?? 0, user.gid ?? 0)));
     const flags = [
       `--pgdata=${data}`,
@@ -139,7 +155,7 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
       "--encoding=UTF8",
       "--no-locale",
     ];
-    await run(initdb, flags, { ...user, cwd: directory }).catch(async (thrown: unknown) => {
+    await run(initdb, flags, { ...user, cwd: directory, timeout: PROGRAM_MS }).catch(async (thrown: unknown) => {
       await rm(data, { recursive: true, force: true });
       throw new CodedError("SCH-1102", { directory, reason: "initdb failed" }, { cause: thrown });
     });
@@ -147,48 +163,83 @@ export async function startEmbeddedPostgres(directory: string, clock: Clock): Pr
   const password = (await readFile(passwordFile, "utf8")).trim();
   const urlAt = (port: number): string => `postgres://${ROLE}:${password}@127.0.0.1:${port}/postgres`;
 
-  const left = await running(data);
-  if (left !== undefined && (await answers(urlAt(left.port)))) return { url: urlAt(left.port), stop: () => stop(left.pid, clock) };
-
-  const port = await freePort();
-  const settings = [
-    "listen_addresses=127.0.0.1",
-    "unix_socket_directories=",
-    "max_connections=60",
-    "logging_collector=off",
-    "log_min_messages=warning",
-  ];
-  // Its own process group: an interrupt typed in the terminal reaches us, and we stop it in our order.
-  const child = spawn(postgres, ["-D", data, "-p", String(port), ...settings.flatMap((entry) => ["-c", entry])], {
-    ...user,
-    cwd: data,
-    detached: true,
-    stdio: "ignore",
-  });
-  const pid = child.pid;
-  const gone = once(child, "exit").then(() => false);
-  const ready = async (): Promise<boolean> => {
+  /** The one that runs there already, once it answers; undefined when there is none or it goes. */
+  const adopt = async (): Promise<Postmaster | undefined> => {
     const until = clock.monotonicMs() + READY_MS;
     while (clock.monotonicMs() < until) {
-      if (await answers(urlAt(port))) return true;
-      await clock.sleep(20);
+      const left = await running(data);
+      if (left === undefined || (await answers(urlAt(left.port)))) return left;
+      // It is starting, or it ends what its predecessor's stop has begun: a second one beside it would not start.
+      await clock.sleep(100);
     }
-    return false;
+    // The programs themselves know whether another one has the folder.
+    return undefined;
   };
-  if (pid === undefined || !(await Promise.race([ready(), gone]))) {
-    if (pid !== undefined && child.exitCode === null) child.kill("SIGQUIT");
-    throw new CodedError("SCH-1102", { directory, reason: "it ended or did not answer" });
-  }
-  child.unref();
-  return { url: urlAt(port), stop: () => stop(pid, clock) };
+
+  const launch = async (port: number): Promise<Postmaster> => {
+    const settings = [
+      "listen_addresses=127.0.0.1",
+      "unix_socket_directories=",
+      "max_connections=60",
+      "logging_collector=off",
+      "log_min_messages=warning",
+    ];
+    // Its own process group: an interrupt typed in the terminal reaches us, and we stop it in our order.
+    const child = spawn(postgres, ["-D", data, "-p", String(port), ...settings.flatMap((entry) => ["-c", entry])], {
+      ...user,
+      cwd: data,
+      detached: true,
+      stdio: "ignore",
+    });
+    const pid = child.pid;
+    const gone = once(child, "exit").then(
+      () => false,
+      () => false,
+    );
+    const ready = async (): Promise<boolean> => {
+      const until = clock.monotonicMs() + READY_MS;
+      while (clock.monotonicMs() < until && child.exitCode === null && child.signalCode === null) {
+        if (await answers(urlAt(port))) return true;
+        await clock.sleep(20);
+      }
+      return false;
+    };
+    if (pid === undefined || !(await Promise.race([ready(), gone]))) {
+      if (pid !== undefined && child.exitCode === null) child.kill("SIGQUIT");
+      throw new CodedError("SCH-1102", { directory, reason: "it ended or did not answer" });
+    }
+    child.unref();
+    return { pid, port };
+  };
+
+  let server = (await adopt()) ?? (await launch(await freePort()));
+  const { port } = server;
+  return {
+    url: urlAt(port),
+    async watch(pulse, onError) {
+      while (!pulse.signal.aborted) {
+        pulse.beat();
+        await clock.sleep(LOOK_MS, pulse.signal).catch(() => undefined);
+        if (pulse.signal.aborted || (await isAlive(server.pid))) continue;
+        onError(new CodedError("SCH-1106", { directory }));
+        try {
+          // On the same port: everybody has the address.
+          server = (await adopt()) ?? (await launch(port));
+        } catch (thrown) {
+          onError(thrown);
+        }
+      }
+    },
+    stop: () => stop(server.pid, clock),
+  };
 }
 
 /** SIGINT is Postgres's fast shutdown: it rolls open transactions back and writes a checkpoint. */
 async function stop(pid: number, clock: Clock): Promise<void> {
-  if (!isAlive(pid)) return;
+  if (!(await isAlive(pid))) return;
   process.kill(pid, "SIGINT");
   const until = clock.monotonicMs() + STOP_MS;
-  while (isAlive(pid)) {
+  while (exists(pid)) {
     if (clock.monotonicMs() > until) {
       process.kill(pid, "SIGQUIT");
       return;

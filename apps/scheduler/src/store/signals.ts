@@ -1,6 +1,5 @@
-import { type Clock, CodedError } from "@iexec-ts/service";
-import type pg from "pg";
-import type { Database, Sql } from "./database.ts";
+import { type Clock, createWatchdog, openScope, orAborted, type Pulse, type Watchdog } from "@iexec-ts/service";
+import type { Database, OwnConnection, Sql } from "./database.ts";
 
 /**
  * What processes that share one database tell each other.
@@ -20,6 +19,11 @@ export async function signal(sql: Sql, topic: Topic, text: string): Promise<void
   await sql.run("SELECT pg_notify($1, $2)", [`${PREFIX}${topic}`, text]);
 }
 
+/** Sends many of one topic at once when the transaction commits. */
+export async function signalAll(sql: Sql, topic: Topic, texts: readonly string[]): Promise<void> {
+  await sql.run("SELECT pg_notify($1, text) FROM unnest($2::text[]) AS text", [`${PREFIX}${topic}`, texts]);
+}
+
 export interface Signals {
   on(topic: Topic, listener: (text: string) => void): () => void;
   /** Called after the connection was lost and found again: signals may have been missed. */
@@ -28,51 +32,76 @@ export interface Signals {
 }
 
 const RETRY_MS = { base: 200, max: 10_000 };
+/** A connection whose other end has vanished says nothing by itself: it is asked something this often. */
+const ASK_EVERY_MS = 15_000;
+const ANSWER_MS = 10_000;
+const BOUND_MS = 60_000;
 
-/** Listens on one connection of its own and reconnects for ever. Errors: SCH-1101 on the first connection only. */
+/**
+ * Listens on one connection of its own, which is asked now and then whether it still lives, and reconnects for ever.
+ *
+ * Errors: SCH-1101 on the first connection only.
+ */
 export async function listen(
   database: Database,
-  deps: { readonly clock: Clock; readonly nextDelay: (attempt: number) => number },
+  deps: { readonly clock: Clock; readonly nextDelay: (attempt: number) => number; readonly watchdog?: Watchdog },
 ): Promise<Signals> {
+  const { clock, watchdog = createWatchdog({ clock }) } = deps;
   const listeners = new Map<Topic, Set<(text: string) => void>>(TOPICS.map((topic) => [topic, new Set()]));
   const gapListeners = new Set<() => void>();
   const closing = new AbortController();
-  let client: pg.Client | undefined;
 
-  const open = async (): Promise<void> => {
-    const next = await database.connection();
-    next.on("notification", ({ channel, payload }) => {
+  const subscribe = async (): Promise<OwnConnection> => {
+    const connection = await database.connection({ statementMs: ANSWER_MS, answerMs: ANSWER_MS });
+    connection.onNotification((channel, text) => {
       const topic = TOPICS.find((name) => `${PREFIX}${name}` === channel);
-      if (topic !== undefined) for (const listener of listeners.get(topic) ?? []) listener(payload ?? "");
+      if (topic !== undefined) for (const listener of listeners.get(topic) ?? []) listener(text);
     });
-    let failed = false;
-    const fail = (): void => {
-      if (failed || closing.signal.aborted) return;
-      failed = true;
-      next.end().catch(() => undefined);
-      reopen();
-    };
-    next.on("error", fail);
-    next.on("end", fail);
-    await next.query(TOPICS.map((topic) => `LISTEN ${PREFIX}${topic}`).join("; "));
-    client = next;
-  };
-
-  const reopen = async (): Promise<void> => {
-    for (let attempt = 0; !closing.signal.aborted; attempt += 1) {
-      try {
-        await deps.clock.sleep(Math.min(RETRY_MS.max, RETRY_MS.base + deps.nextDelay(attempt)), closing.signal);
-        await open();
-        for (const listener of gapListeners) listener();
-        return;
-      } catch (thrown) {
-        if (closing.signal.aborted) return;
-        CodedError.from(thrown);
-      }
+    try {
+      await connection.run(TOPICS.map((topic) => `LISTEN ${PREFIX}${topic}`).join("; "));
+      return connection;
+    } catch (thrown) {
+      await connection.end();
+      throw thrown;
     }
   };
 
-  await open();
+  const ask = async (connection: OwnConnection): Promise<void> => {
+    using patience = openScope([], { ms: ANSWER_MS, clock });
+    await orAborted(connection.run("SELECT 1"), patience.signal);
+  };
+
+  /** Returns when the connection is gone; throws when it does not answer. */
+  const hear = async (connection: OwnConnection, pulse: Pulse): Promise<void> => {
+    using here = openScope([pulse.signal, connection.gone]);
+    while (!here.signal.aborted) {
+      pulse.beat();
+      await clock.sleep(ASK_EVERY_MS, here.signal).catch(() => undefined);
+      if (!here.signal.aborted) await ask(connection);
+    }
+  };
+
+  let first: OwnConnection | undefined = await subscribe();
+  const listening = watchdog.keep({ loop: "signals", boundMs: BOUND_MS, signal: closing.signal }, async (pulse) => {
+    let isNew = first === undefined;
+    for (let attempt = 0; !pulse.signal.aborted; attempt += 1) {
+      pulse.beat();
+      let connection = first;
+      first = undefined;
+      try {
+        connection ??= await subscribe();
+        if (isNew && !pulse.signal.aborted) for (const listener of gapListeners) listener();
+        attempt = 0;
+        await hear(connection, pulse);
+      } catch {
+        // The next attempt will tell whether it is still so; who asks the database meanwhile reports it.
+      } finally {
+        await connection?.end();
+      }
+      isNew = true;
+      await clock.sleep(Math.min(RETRY_MS.max, RETRY_MS.base + deps.nextDelay(attempt)), pulse.signal).catch(() => undefined);
+    }
+  });
   return {
     on(topic, listener) {
       listeners.get(topic)?.add(listener);
@@ -84,7 +113,7 @@ export async function listen(
     },
     async close() {
       closing.abort();
-      await client?.end().catch(() => undefined);
+      await listening;
     },
   };
 }

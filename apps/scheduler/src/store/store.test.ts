@@ -58,8 +58,8 @@ describe("the schema", () => {
   test("is made once, however many processes start together", async () => {
     const { database, drop } = await fresh();
     const applied = await Promise.all([migrate(database), migrate(database), migrate(database)]);
-    expect(applied.flat().sort()).toEqual(["core", "outbox"]);
-    expect(await database.numbers("SELECT count(*) AS value FROM migrations", [])).toEqual([2]);
+    expect(applied.flat().sort()).toEqual(["core", "leadership", "outbox"]);
+    expect(await database.numbers("SELECT count(*) AS value FROM migrations", [])).toEqual([3]);
     await drop();
   });
 
@@ -117,13 +117,14 @@ describe("signals", () => {
 describe("leadership", () => {
   test("belongs to one, passes on when it ends, and ends with its connection", async () => {
     const { database, drop } = await fresh();
+    await migrate(database);
     const leaders: string[] = [];
     const contender = (name: string) => {
       const stop = new AbortController();
       const began = Promise.withResolvers<AbortSignal>();
       const done = lead(
         database,
-        async (term) => {
+        async ({ signal: term }) => {
           leaders.push(name);
           began.resolve(term);
           await new Promise<void>((resolve) => term.addEventListener("abort", () => resolve(), { once: true }));

@@ -166,12 +166,15 @@ const NEXT = z
   .object({ chain: optional(chainSeconds), wall_ms: optional(z.coerce.number()) })
   .transform(({ chain, wall_ms }) => ({ chain, wallMs: wall_ms }));
 
-/** The nearest deadlines of all tasks: chain time, and milliseconds from now. */
-export async function nextWake(sql: Sql): Promise<{ readonly chain: ChainTime | undefined; readonly wallMs: number | undefined }> {
+/** The nearest deadlines of all tasks but some: chain time, and milliseconds from now. */
+export async function nextWake(
+  sql: Sql,
+  except: readonly TaskId[],
+): Promise<{ readonly chain: ChainTime | undefined; readonly wallMs: number | undefined }> {
   const next = await sql.row(
-    `SELECT (SELECT min(wake_chain) FROM tasks WHERE NOT closed) AS chain,
-       (SELECT extract(epoch FROM min(wake_wall) - now()) * 1000 FROM tasks WHERE NOT closed) AS wall_ms`,
-    [],
+    `SELECT (SELECT min(wake_chain) FROM tasks WHERE NOT closed AND id <> ALL ($1)) AS chain,
+       (SELECT extract(epoch FROM min(wake_wall) - now()) * 1000 FROM tasks WHERE NOT closed AND id <> ALL ($1)) AS wall_ms`,
+    [[...except]],
     NEXT,
   );
   return next ?? { chain: undefined, wallMs: undefined };

@@ -1,6 +1,7 @@
 import type { Hub, RpcPool, TxOutcome, TxQueue } from "@iexec-ts/chain";
-import type { Clock, Logger } from "@iexec-ts/service";
+import { type Clock, type Logger, openScope, orAborted, type Pulse } from "@iexec-ts/service";
 import { z } from "zod";
+import { Bell } from "../bell.ts";
 import { address, chainSeconds, hex, units } from "../store/columns.ts";
 import type { Database } from "../store/database.ts";
 import { signal as send } from "../store/signals.ts";
@@ -45,9 +46,18 @@ const reasonOf = (outcome: TxOutcome): string | undefined => {
   return outcome.kind === "out-of-gas" ? `needs ${outcome.needed} wei, has ${outcome.balance}` : undefined;
 };
 
+/** Wishes are looked for again after this, whatever was heard of. */
+const LOOK_MS = 60_000;
+const RETRY_MS = 1_000;
+/** A submission that has no outcome after this is made again: the queue joins it to the first one, whatever became of our waiting. */
+const SUBMIT_MS = 2 * 60_000;
+export const CALLS_BOUND_MS = 3 * 60_000;
+
 export interface CallRunner {
   /** Sends what is wanted and due; all wishes in parallel, each once. */
   look(): void;
+  /** Looks after the wishes until the signal of the pulse. They are durable: it may be started again at any time. */
+  run(pulse: Pulse): Promise<void>;
 }
 
 /**
@@ -58,9 +68,9 @@ export interface CallRunner {
  */
 export function createCallRunner(deps: {
   readonly database: Database;
-  readonly hub: Hub;
-  readonly pool: RpcPool;
-  readonly queue: TxQueue;
+  readonly hub: { readonly configuration: Pick<Hub["configuration"], "address" | "callbackGas"> };
+  readonly pool: Pick<RpcPool, "head" | "waitForBlock">;
+  readonly queue: Pick<TxQueue, "submit">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onError: (thrown: unknown) => void;
@@ -69,24 +79,23 @@ export function createCallRunner(deps: {
 }): CallRunner {
   const { database, hub, pool, queue, clock, logger, onError, onOutcome, signal } = deps;
   const inFlight = new Set<string>();
-  let looking = false;
-  let again = false;
-  let timer: AbortController | undefined;
+  const bell = new Bell(clock);
 
-  const settle = async (wanted: WantedCall, outcome: TxOutcome): Promise<void> => {
+  const settle = async (wanted: WantedCall, outcome: TxOutcome, within: AbortSignal): Promise<void> => {
     const mined = outcome.kind === "mined" || outcome.kind === "reverted" ? outcome : undefined;
     // The next decision must see a block that holds it.
-    if (mined !== undefined) await pool.waitForBlock(mined.receipt.blockNumber, signal);
+    if (mined !== undefined) await pool.waitForBlock(mined.receipt.blockNumber, within);
     const reason = reasonOf(outcome);
-    await database.transaction(async (sql) => {
-      await sql.run("UPDATE effects SET state = 'settled', outcome = $2, reason = $3, tx_hash = $4, settled_at = now() WHERE id = $1", [
-        wanted.id,
-        outcome.kind,
-        reason?.slice(0, 500) ?? null,
-        mined?.hash ?? null,
-      ]);
+    const settled = await database.transaction(async (sql) => {
+      const changed = await sql.run(
+        `UPDATE effects SET state = 'settled', outcome = $2, reason = $3, tx_hash = $4, settled_at = now()
+         WHERE id = $1 AND state = 'wanted'`,
+        [wanted.id, outcome.kind, reason?.slice(0, 500) ?? null, mined?.hash ?? null],
+      );
       await send(sql, "task", wanted.taskId);
-    });
+      return changed > 0;
+    }, within);
+    if (!settled) return;
     onOutcome(wanted.kind, outcome.kind);
     const record = { intent: wanted.id, taskId: wanted.taskId, txHash: mined?.hash };
     if (outcome.kind === "mined") logger.info(`${wanted.kind} mined`, record);
@@ -94,62 +103,55 @@ export function createCallRunner(deps: {
   };
 
   const carryOut = async (wanted: WantedCall): Promise<void> => {
+    using patience = openScope([signal], { ms: SUBMIT_MS, clock });
     try {
       const { address: hubAddress, callbackGas } = hub.configuration;
       const intent = intentOf(wanted, { address: hubAddress, callbackGas }, pool.head().timestamp);
-      await settle(wanted, await queue.submit(intent, signal));
+      const outcome = await orAborted(queue.submit(intent, patience.signal), patience.signal);
+      await settle(wanted, outcome, patience.signal);
+    } catch (thrown) {
+      if (signal.aborted) return;
+      // One that only takes its time is asked for again; the queue or the store itself failed otherwise, and the wish stays.
+      if (!patience.signal.aborted) {
+        onError(thrown);
+        await clock.sleep(RETRY_MS, signal).catch(() => undefined);
+      }
+      inFlight.delete(wanted.id);
+      bell.ring();
     } finally {
       inFlight.delete(wanted.id);
     }
   };
 
-  const armTimer = async (): Promise<void> => {
+  /** Begins what is due. Returns how long to sleep unless something rings, in milliseconds. */
+  const lookOnce = async (pulse: Pulse): Promise<number> => {
+    for (const wanted of await database.rows(SELECT_DUE, [], WANTED)) {
+      if (pulse.signal.aborted) return 0;
+      if (inFlight.has(wanted.id)) continue;
+      inFlight.add(wanted.id);
+      void carryOut(wanted);
+    }
     const next = await database.row(
       "SELECT extract(epoch FROM min(not_before) - now()) * 1000 AS ms FROM effects WHERE state = 'wanted' AND not_before > now()",
       [],
       NEXT,
     );
-    timer?.abort();
-    if (next?.ms === undefined || next.ms === null || signal.aborted) return;
-    timer = new AbortController();
-    clock.sleep(Math.max(0, next.ms) + 5, AbortSignal.any([timer.signal, signal])).then(look, () => undefined);
+    return Math.min(LOOK_MS, Math.max(0, next?.ms ?? LOOK_MS) + 5);
   };
 
-  const lookOnce = async (): Promise<void> => {
-    for (const wanted of await database.rows(SELECT_DUE, [], WANTED)) {
-      if (inFlight.has(wanted.id) || signal.aborted) continue;
-      inFlight.add(wanted.id);
-      carryOut(wanted).catch((thrown: unknown) => {
-        if (signal.aborted) return;
-        onError(thrown);
-        retryLater();
-      });
-    }
-    await armTimer();
-  };
-
-  /** The queue itself failed, not the transaction: the wish stays, and is looked at again. */
-  const retryLater = (): void => void clock.sleep(1_000, signal).then(look, () => undefined);
-
-  const look = (): void => {
-    again = true;
-    if (looking || signal.aborted) return;
-    looking = true;
-    void (async () => {
-      try {
-        while (again && !signal.aborted) {
-          again = false;
-          await lookOnce();
+  return {
+    look: () => bell.ring(),
+    async run(pulse) {
+      while (!pulse.signal.aborted) {
+        pulse.beat();
+        let ms = RETRY_MS;
+        try {
+          ms = await lookOnce(pulse);
+        } catch (thrown) {
+          if (!pulse.signal.aborted) onError(thrown);
         }
-      } catch (thrown) {
-        if (signal.aborted) return;
-        onError(thrown);
-        retryLater();
-      } finally {
-        looking = false;
+        await bell.wait(ms, pulse.signal);
       }
-    })();
+    },
   };
-
-  return { look };
 }

@@ -1,6 +1,6 @@
 import type { Hub, RpcPool } from "@iexec-ts/chain";
 import { type Address, type ChainTask, type ChainTime, type Contribution, lowerHex, type TaskId, workerWeight } from "@iexec-ts/poco";
-import type { Random } from "@iexec-ts/service";
+import { orAborted, type Random } from "@iexec-ts/service";
 import { z } from "zod";
 import type { Database } from "../store/database.ts";
 import { readReplicates } from "../store/replicates.ts";
@@ -14,8 +14,8 @@ const MAX_ROUNDS = 12;
 const NOW = z.object({ at: z.date() });
 
 export interface Executor {
-  /** Decides one task and does what was decided. Returns what has to be done outside of the database. */
-  evaluate(id: TaskId): Promise<readonly AfterCommit[]>;
+  /** Decides one task and does what was decided, unless the signal aborts before. Returns what has to be done outside of the database. */
+  evaluate(id: TaskId, signal: AbortSignal): Promise<readonly AfterCommit[]>;
 }
 
 interface Reading {
@@ -58,9 +58,9 @@ export function createExecutor(deps: {
   };
 
   return {
-    async evaluate(id) {
-      const { facts, chainNow, block } = await read(id);
-      const weights = await missingWeights(id, facts.contributions.keys());
+    async evaluate(id, signal) {
+      const { facts, chainNow, block } = await orAborted(read(id), signal);
+      const weights = await orAborted(missingWeights(id, facts.contributions.keys()), signal);
       return await database.transaction(async (sql) => {
         const after: AfterCommit[] = [];
         if ((await lockTask(sql, id)) === undefined) return after;
@@ -79,7 +79,7 @@ export function createExecutor(deps: {
           return after;
         }
         return after;
-      });
+      }, signal);
     },
   };
 }

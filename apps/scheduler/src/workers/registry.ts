@@ -1,13 +1,17 @@
 import type { Address, TaskId } from "@iexec-ts/poco";
-import type { Clock } from "@iexec-ts/service";
+import { type Clock, createWatchdog, openScope, orAborted, type Watchdog } from "@iexec-ts/service";
 import type { WorkerDescription } from "@iexec-ts/wire";
 import { z } from "zod";
+import { Bell } from "../bell.ts";
 import { hex } from "../store/columns.ts";
 import type { Database, Sql } from "../store/database.ts";
 import { signal } from "../store/signals.ts";
 
 /** Pings within this time are written together. */
 const WRITE_MS = 1_000;
+const IDLE_MS = 60_000;
+const BOUND_MS = 3 * 60_000;
+const CLOSE_MS = 2_000;
 const MAX_TEXT = 256;
 /** A worker that claims more CPUs than this is believed up to here. */
 const MAX_TASKS = 4_096;
@@ -24,6 +28,8 @@ export interface WorkerRegistry {
   computing(wallet: Address): Promise<readonly TaskId[]>;
   /** Whether the worker registered since the last time this was asked: it has just started. */
   takeRecovering(sql: Sql, wallet: Address): Promise<boolean>;
+  /** Writes now what was heard. */
+  flush(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -40,16 +46,17 @@ export async function wakeTasksOf(sql: Sql, wallets: readonly Address[]): Promis
 /**
  * The workers of the pool and when each was last heard of, by the database's clock: every process and every restart sees the same.
  *
- * SIDE EFFECTS: writes the table workers; a timer while pings wait to be written.
+ * SIDE EFFECTS: writes the table workers; a loop that writes pings, until `close`.
  * @source wire.md 1.2, 1.4
  */
 export function createRegistry(
   database: Database,
-  deps: { readonly clock: Clock; readonly onError: (thrown: unknown) => void },
+  deps: { readonly clock: Clock; readonly onError: (thrown: unknown) => void; readonly watchdog?: Watchdog },
 ): WorkerRegistry {
-  let heard = new Set<Address>();
-  let writing: Promise<void> | undefined;
+  const { clock, onError, watchdog = createWatchdog({ clock }) } = deps;
+  const heard = new Set<Address>();
   const closing = new AbortController();
+  const bell = new Bell(clock);
 
   const returned = async (wallet: Address): Promise<void> => {
     await database.transaction(async (sql) => {
@@ -60,24 +67,27 @@ export function createRegistry(
 
   const write = async (): Promise<void> => {
     const wallets = [...heard];
-    heard = new Set();
+    heard.clear();
     if (wallets.length === 0) return;
-    await database.run("UPDATE workers SET last_alive = now() WHERE wallet = ANY ($1)", [wallets]);
-    const lost = await database.rows("SELECT wallet AS task_id FROM workers WHERE wallet = ANY ($1) AND lost", [wallets], TASK);
-    for (const wallet of lost) await returned(wallet);
+    try {
+      await database.run("UPDATE workers SET last_alive = now() WHERE wallet = ANY ($1)", [wallets]);
+      const lost = await database.rows("SELECT wallet AS task_id FROM workers WHERE wallet = ANY ($1) AND lost", [wallets], TASK);
+      for (const wallet of lost) await returned(wallet);
+    } catch (thrown) {
+      // They were there: trouble of ours must not make them lost.
+      for (const wallet of wallets) heard.add(wallet);
+      throw thrown;
+    }
   };
 
-  const schedule = (): void => {
-    writing ??= deps.clock
-      .sleep(WRITE_MS, closing.signal)
-      .catch(() => undefined)
-      .then(write)
-      .catch(deps.onError)
-      .finally(() => {
-        writing = undefined;
-        if (heard.size > 0 && !closing.signal.aborted) schedule();
-      });
-  };
+  const writing = watchdog.keep({ loop: "pings", boundMs: BOUND_MS, signal: closing.signal }, async ({ signal: given, beat }) => {
+    while (!given.aborted) {
+      beat();
+      if (heard.size === 0) await bell.wait(IDLE_MS, given);
+      await clock.sleep(WRITE_MS, given).catch(() => undefined);
+      if (!given.aborted) await write().catch(onError);
+    }
+  });
 
   return {
     async register(wallet, me) {
@@ -110,15 +120,16 @@ export function createRegistry(
     },
     async alive(wallet) {
       heard.add(wallet);
-      schedule();
+      bell.ring();
     },
     computing: (wallet) => database.rows("SELECT task_id FROM replicates WHERE wallet = $1 AND slot ORDER BY assigned_at", [wallet], TASK),
     takeRecovering: async (sql, wallet) =>
       (await sql.run("UPDATE workers SET recovering = false WHERE wallet = $1 AND recovering", [wallet])) > 0,
+    flush: write,
     async close() {
       closing.abort();
-      await writing;
-      await write().catch(deps.onError);
+      using patience = openScope([], { ms: CLOSE_MS, clock });
+      await orAborted(writing.then(write), patience.signal).catch(onError);
     },
   };
 }

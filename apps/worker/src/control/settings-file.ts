@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CodedError, type Explanation } from "@iexec-ts/service";
+import { CodedError, type Explanation, replaceFileSync } from "@iexec-ts/service";
 import { z } from "zod";
 
 /** Texts by the key of the setting; null takes the setting out of the file, so that its default counts. */
@@ -39,15 +38,7 @@ export function writeSettings(path: string, wanted: Wanted): void {
       if (text === null) delete content[key];
       else content[key] = text;
     }
-    const draft = `${path}.${randomUUID()}`;
-    const file = openSync(draft, "wx", 0o600);
-    try {
-      writeSync(file, `${JSON.stringify(content, undefined, 2)}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(draft, path);
+    replaceFileSync(path, `${JSON.stringify(content, undefined, 2)}\n`);
   } catch (thrown) {
     throw new CodedError("WRK-1541", { path, reason: thrown instanceof Error ? thrown.message : String(thrown) }, { cause: thrown });
   }

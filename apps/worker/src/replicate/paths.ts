@@ -4,6 +4,7 @@ import { chmod, mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { TaskId } from "@iexec-ts/poco";
+import { sweepDrafts } from "@iexec-ts/service";
 import { z } from "zod";
 
 /** Where the files of one task are. @source compute.md 1.2 (v9 layout) */
@@ -25,7 +26,8 @@ export function taskPaths(tasksDir: string, taskId: TaskId): TaskPaths {
 
 /**
  * SIDE EFFECTS: creates the task's folders. The root is closed to other users of the host; iexec_out is open to any uid, because a
- * container without capabilities writes there with whatever uid its image names.
+ * container without capabilities writes there with whatever uid its image names. Drafts that a crashed run left are removed: an app would
+ * see them among its inputs.
  */
 export async function createTaskFolders(paths: TaskPaths): Promise<void> {
   await mkdir(paths.root, { recursive: true, mode: 0o700 });
@@ -33,6 +35,7 @@ export async function createTaskFolders(paths: TaskPaths): Promise<void> {
   await mkdir(paths.input, { recursive: true, mode: 0o755 });
   await mkdir(paths.iexecOut, { recursive: true, mode: 0o777 });
   await chmod(paths.iexecOut, 0o777);
+  for (const folder of [paths.input, paths.output]) await sweepDrafts(folder);
 }
 
 /**

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { type FileHandle, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { CodedError, openScope } from "@iexec-ts/service";
+import { appendTo, CodedError, openScope, writeDurably } from "@iexec-ts/service";
 import { MANIFEST_NAME, type Manifest, openManifest, SIGNATURE_NAME } from "./release.ts";
 
 const MANIFEST_BYTES = 256 * 1_024;
@@ -78,9 +77,12 @@ export async function fetchFiles(base: string, { version, files }: Manifest, fol
           done(null, chunk);
         },
       });
-      using asking = openScope([signal], { ms: FILE_MS });
-      const source = await body(url, bytes, asking.signal);
-      await pipeline(source, hashing, createWriteStream(target, { mode: 0o644, flush: true }));
+      const receive = async (file: FileHandle): Promise<void> => {
+        using asking = openScope([signal], { ms: FILE_MS });
+        const source = await body(url, bytes, asking.signal);
+        await pipeline(source, hashing, appendTo(file));
+      };
+      await writeDurably(target, receive, { mode: 0o644 });
       if (hash.digest("hex") !== sha256) throw new CodedError("WRK-1703", { url, reason: "its content is not what was signed" });
     } catch (thrown) {
       signal.throwIfAborted();

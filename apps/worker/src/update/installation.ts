@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { mkdir, open, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import { mkdir, readdir, readlink, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, placeFolder, replaceFile, replaceLink } from "@iexec-ts/service";
 import { z } from "zod";
 import { compareVersions, PROGRAM_FILE } from "./release.ts";
 
@@ -73,16 +73,12 @@ export class Installation {
   }
 
   async keep(staged: string, version: string): Promise<void> {
-    await rm(this.folderOf(version), { recursive: true, force: true });
-    await rename(staged, this.folderOf(version));
+    await placeFolder(staged, this.folderOf(version));
   }
 
   /** SIDE EFFECTS: `current` names this version, at no moment none. */
   async switchTo(version: string): Promise<void> {
-    const next = join(this.root, ".current-next");
-    await rm(next, { force: true });
-    await symlink(join("versions", version), next);
-    await rename(next, join(this.root, "current"));
+    await replaceLink(join(this.root, "current"), join("versions", version));
   }
 
   get memory(): Memory {
@@ -93,11 +89,7 @@ export class Installation {
   /** SIDE EFFECTS: on the disk before this returns. */
   async remember(changes: Partial<Memory> | { readonly from: undefined }): Promise<void> {
     const path = join(this.root, "update.json");
-    const file = await open(`${path}.new`, "w", 0o644);
-    await file.writeFile(`${JSON.stringify({ ...this.memory, ...changes }, null, 2)}\n`);
-    await file.sync();
-    await file.close();
-    await rename(`${path}.new`, path);
+    await replaceFile(path, `${JSON.stringify({ ...this.memory, ...changes }, null, 2)}\n`, { mode: 0o644 });
   }
 
   /** SIDE EFFECTS: removes all versions but these. */

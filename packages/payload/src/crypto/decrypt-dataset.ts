@@ -1,8 +1,7 @@
 import { createDecipheriv, type Decipheriv, pbkdf2 } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
-import { CodedError } from "@iexec-ts/service";
-import { writeAll, writeDurably } from "../durable-file.ts";
+import { CodedError, writeAll, writeDurably } from "@iexec-ts/service";
 import { reasonOf } from "../reason.ts";
 
 const BLOCK_BYTES = 16;

@@ -1,10 +1,19 @@
 import { type FileHandle, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Bytes32 } from "@iexec-ts/poco";
-import { backoff, type Clock, CodedError, openScope, type Random, systemClock, systemRandom } from "@iexec-ts/service";
+import {
+  backoff,
+  type Clock,
+  CodedError,
+  openScope,
+  type Random,
+  systemClock,
+  systemRandom,
+  writeAll,
+  writeDurably,
+} from "@iexec-ts/service";
 import { type Agent, type Dispatcher, request } from "undici";
 import type { FetchPolicy, FetchToFile } from "../api.ts";
-import { writeAll, writeDurably } from "../durable-file.ts";
 import { finishHash, sha256 } from "../hash.ts";
 import { reasonOf, systemCode } from "../reason.ts";
 import { guardedAgent, type Resolve, systemResolve } from "./address-guard.ts";
@@ -42,7 +51,7 @@ export function createFetchToFile(overrides: Partial<FetchDeps> = {}): FetchToFi
  * kept as sent, never unpacked. `policy.limits.totalMs` bounds all tries and gateways together.
  * Errors: PAY-1101 to PAY-1108, PAY-1110, PAY-1111; the signal's reason when aborted.
  *
- * SIDE EFFECTS: creates or replaces `target` (through `target.part`); HTTP requests.
+ * SIDE EFFECTS: creates or replaces `target` (through a draft beside it); HTTP requests.
  */
 export const fetchToFile: FetchToFile = createFetchToFile();
 

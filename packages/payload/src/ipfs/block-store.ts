@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { open, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, syncDirectory } from "@iexec-ts/service";
 import { FsBlockstore } from "blockstore-fs";
 import { NextToLast } from "blockstore-fs/sharding";
 import { equals } from "multiformats/bytes";
 import type { CID } from "multiformats/cid";
-import { syncDirectory } from "../durable-file.ts";
 import { reasonOf, systemCode } from "../reason.ts";
 
 type Bytes = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;

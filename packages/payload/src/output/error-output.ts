@@ -8,8 +8,7 @@ import {
   errorResultText,
   formatComputedFile,
 } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
-import { writeDurably } from "../durable-file.ts";
+import { CodedError, writeDurably } from "@iexec-ts/service";
 import { reasonOf } from "../reason.ts";
 
 /**

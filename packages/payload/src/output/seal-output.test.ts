@@ -156,7 +156,6 @@ describe("the zip", () => {
 
   test("replaces what a crash has left", async () => {
     const tree = await makeTree({ ...computed("/iexec_out/b"), b: "b" });
-    await writeFile(join(tree.root, "iexec_out.zip.part"), "half");
     await writeFile(join(tree.root, "iexec_out.zip"), "old");
     const sealed = await seal(tree);
     expect((await readFile(sealed.zip.path)).byteLength).toBe(sealed.zip.bytes);

@@ -3,8 +3,7 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { crc32, createDeflateRaw, deflateRaw } from "node:zlib";
 import type { Bytes32 } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
-import { writeAll, writeDurably } from "../durable-file.ts";
+import { CodedError, writeAll, writeDurably } from "@iexec-ts/service";
 import { finishHash, sha256 } from "../hash.ts";
 
 export interface ZipEntry {

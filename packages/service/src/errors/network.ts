@@ -116,4 +116,16 @@ export const NETWORK_ERRORS = {
     fix: "Run again with --log-level info and read what the services say.",
     retry: "bug",
   },
+  "NET-2006": {
+    message: "Task {task} cannot be completed any more: {reason}; its replicates: {replicates}",
+    cause: "Too few workers are left for the trust that was asked, a deadline has passed, or a part of the network is gone.",
+    fix: "Read the cause of each replicate that failed; run again with --log-level info to see what its worker says, or with more --workers.",
+    retry: "bug",
+  },
+  "NET-2007": {
+    message: "It was not done after {seconds} s, while {doing}{tasks}",
+    cause: "Something took longer than the limit: a slow machine, a large picture, or a part that hangs.",
+    fix: "Run again with --log-level info and read what the part says that it waited for; give a slow machine a longer --limit.",
+    retry: "bug",
+  },
 } as const satisfies Record<string, ErrorDescriptor>;

@@ -103,6 +103,12 @@ export const PROXY_ERRORS = {
     fix: "Upload the result first.",
     retry: "retry",
   },
+  "PRX-1021": {
+    message: "Nothing of the upload has come for {seconds} s",
+    cause: "The sender or the network between stands still.",
+    fix: "Upload again.",
+    retry: "retry",
+  },
   "PRX-1030": {
     message: "The database failed: {reason}",
     cause: "Postgres does not answer, or refuses the credentials.",

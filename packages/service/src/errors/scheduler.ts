@@ -21,6 +21,24 @@ export const SCHEDULER_ERRORS = {
     fix: "Run a Postgres of your own and set DATABASE_URL.",
     retry: "operator",
   },
+  "SCH-1104": {
+    message: "Postgres did not do in time what it was asked ({reason})",
+    cause: "The server or its disk is overloaded, another program holds a lock, or a transaction of ours stood still and was ended.",
+    fix: "Nothing was written; it is tried again. If it repeats, look at the load of the server and for programs that lock its tables.",
+    retry: "retry",
+  },
+  "SCH-1105": {
+    message: "This process does not lead the pool any more; what it wanted to write in term {epoch} was refused",
+    cause: "Its connection to Postgres was lost and another process has taken the lead, or it began a new term itself.",
+    fix: "Nothing: whoever leads now decides from the same database.",
+    retry: "retry",
+  },
+  "SCH-1106": {
+    message: "The embedded Postgres on {directory} has ended by itself and is started again",
+    cause: "Somebody or the system ended it (out of memory, a full disk), or it crashed.",
+    fix: "Nothing is lost. If it repeats, look at free memory and disk space; or run a Postgres of your own and set DATABASE_URL.",
+    retry: "environment",
+  },
   "SCH-1201": {
     message: "The wallet {wallet} does not own the workerpool {workerpool}; its owner is {owner}",
     cause: "The contracts accept authorizations and finalizations only from the owner of the workerpool.",
@@ -38,6 +56,12 @@ export const SCHEDULER_ERRORS = {
     cause: "A neighbour did not answer while the scheduler was stopping.",
     fix: "Nothing: what it does is durable, and the next start takes it up. Look at the neighbour named in the reason.",
     retry: "environment",
+  },
+  "SCH-1204": {
+    message: "A part of the leading scheduler did not end with its term and was left behind: {part}",
+    cause: "It waits for something that does not come.",
+    fix: "Nothing: it can write nothing any more, and the next term takes its work up. If it happens again, report it with the log.",
+    retry: "bug",
   },
   "SCH-1301": {
     message: "The chain did not reach block {block} within {waitMs} ms",
@@ -63,6 +87,12 @@ export const SCHEDULER_ERRORS = {
     fix: "Set IEXEC_CORE_PUBLIC_URL to the address workers use, such as https://pool.example.",
     retry: "operator",
   },
+  "SCH-1305": {
+    message: "The question for work of {wallet} could not be answered within {seconds} s",
+    cause: "The chain node or Postgres did not answer the scheduler in time.",
+    fix: "Nothing: the worker asks again. If it repeats, check the RPC endpoint of the scheduler and Postgres.",
+    retry: "retry",
+  },
   "SCH-1401": {
     message: "The deal {dealId} announced in block {block} cannot be read yet",
     cause: "The RPC endpoint answered from a block before the one that holds the deal.",
@@ -74,5 +104,11 @@ export const SCHEDULER_ERRORS = {
     cause: "The chain gave no such category although a deal names it.",
     fix: "Check the RPC endpoint and the hub address.",
     retry: "protocol",
+  },
+  "SCH-1403": {
+    message: "The decision on task {taskId} stood still and was given up",
+    cause: "The chain node, Postgres or the secret service did not answer in time, or a fault of this program.",
+    fix: "Nothing: it wrote nothing, and the task is decided again in a moment.",
+    retry: "retry",
   },
 } as const satisfies Record<string, ErrorDescriptor>;

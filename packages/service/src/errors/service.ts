@@ -145,4 +145,16 @@ export const SERVICE_ERRORS = {
     fix: "Nothing to do: the other run goes on from what is on disk.",
     retry: "retry",
   },
+  "SVC-1601": {
+    message: "'{step}' did not end in time: it was cut off when the {graceMs} ms to stop were over, or by a second signal",
+    cause: "Something it waited for did not answer. What it must not lose is on disk.",
+    fix: "Start it again: it goes on where it stopped. If this happens at each stop, send the log of the stop with a report.",
+    retry: "bug",
+  },
+  "SVC-1602": {
+    message: "Left behind while closing: {part}",
+    cause: "The part did not end before the time to stop was over.",
+    fix: "Nothing to do now: the process ends all the same. If it happens at each stop, send the log of the stop with a report.",
+    retry: "bug",
+  },
 } as const satisfies Record<string, ErrorDescriptor>;

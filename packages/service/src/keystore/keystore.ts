@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { link, open, readFile, rename, stat, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readFile, stat } from "node:fs/promises";
 import { privateKeyToAddress } from "viem/accounts";
 import { isHex, toHex } from "viem/utils";
+import { writeDurably } from "../durable-file.ts";
 import { CodedError } from "../errors/coded-error.ts";
 import { type Random, systemRandom } from "../random.ts";
 import { Redacted } from "../redacted.ts";
@@ -93,16 +93,6 @@ export async function encryptKeystore(privateKey: Hex, password: string, options
   return JSON.stringify({ address: address.slice(2), crypto, id: randomUUID(), version: 3 });
 }
 
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(`${text}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
@@ -110,30 +100,6 @@ async function exists(path: string): Promise<boolean> {
   } catch (thrown) {
     if (codeOf(thrown) === "ENOENT") return false;
     throw thrown;
-  }
-}
-
-const NO_HARD_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
-
-/** Gives the file its name in one step that fails when the name is taken; a file system without hard links checks first. */
-async function publish(temporary: string, path: string): Promise<void> {
-  try {
-    await link(temporary, path);
-    await unlink(temporary);
-  } catch (thrown) {
-    if (codeOf(thrown) === "EEXIST") throw new CodedError("SVC-1307", { path });
-    if (!NO_HARD_LINKS.includes(codeOf(thrown))) throw thrown;
-    if (await exists(path)) throw new CodedError("SVC-1307", { path });
-    await rename(temporary, path);
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 
@@ -147,24 +113,27 @@ async function syncFolder(folder: string): Promise<void> {
 export async function writeKeystore(path: string, privateKey: Hex, password: string, options: EncryptOptions = {}): Promise<Wallet> {
   if (await exists(path).catch((thrown: unknown) => failed(path, thrown))) throw new CodedError("SVC-1307", { path });
   const text = await encryptKeystore(privateKey, password, options);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+  const wanted = toLowerHex(privateKey);
   try {
-    await writeDurably(temporary, text);
-    const wallet = await openKeystore(await readFile(temporary, "utf8"), password, path);
-    if (wallet.privateKey.reveal() !== toLowerHex(privateKey))
-      throw new CodedError("SVC-1308", { path, reason: "the copy read back differs" });
-    await publish(temporary, path);
-    await syncFolder(dirname(path));
-    return wallet;
+    return await writeDurably(
+      path,
+      async (file) => {
+        await file.writeFile(`${text}\n`);
+        await file.sync();
+        const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_FILE_BYTES), position: 0 });
+        const wallet = await openKeystore(buffer.subarray(0, bytesRead).toString("utf8"), password, path);
+        if (wallet.privateKey.reveal() !== wanted) throw new CodedError("SVC-1308", { path, reason: "the copy read back differs" });
+        return wallet;
+      },
+      { exclusive: true },
+    );
   } catch (thrown) {
-    await unlink(temporary).catch((late: unknown) => {
-      if (codeOf(late) !== "ENOENT") throw failed(path, late);
-    });
     throw failed(path, thrown);
   }
 }
 
 function failed(path: string, thrown: unknown): never {
   if (thrown instanceof CodedError) throw thrown;
+  if (codeOf(thrown) === "EEXIST") throw new CodedError("SVC-1307", { path });
   throw new CodedError("SVC-1308", { path, reason: codeOf(thrown) }, { cause: thrown });
 }

@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, replaceFile } from "@iexec-ts/service";
 
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 const MAX_BLOB_BYTES = 4 * 1024 * 1024 * 1024;
@@ -236,9 +236,7 @@ class Store {
     await mkdir(folder, { recursive: true });
     const record = JSON.stringify({ type, bytes: bytes.toString("base64") });
     for (const key of new Set([digest, reference])) {
-      const draft = join(this.#folder, "uploads", randomUUID());
-      await writeFile(draft, record);
-      await rename(draft, join(folder, `${key}.json`));
+      await replaceFile(join(folder, `${key}.json`), record);
     }
     return digest;
   }
@@ -259,7 +257,8 @@ class Store {
 
   async tags(name: string): Promise<string[]> {
     const files = await readdir(this.#manifestFolder(name)).catch(() => []);
-    return files.map((file) => file.slice(0, -".json".length)).filter((tag) => !DIGEST.test(tag));
+    const named = files.filter((file) => file.endsWith(".json"));
+    return named.map((file) => file.slice(0, -".json".length)).filter((tag) => !DIGEST.test(tag));
   }
 
   #uploadPath(upload: string): string {

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
@@ -6,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CodedError } from "@iexec-ts/service";
 import { describe, expect, test, vi } from "vitest";
+import { spawnOwned } from "./owned.ts";
 import { spawnTethered } from "./tethered.ts";
 
 const shell = (script: string) => ({
@@ -58,7 +58,7 @@ describe("spawnTethered", () => {
   test("does not outlive a parent killed with SIGKILL, and its folder is removed", async () => {
     const folder = await mkdtemp(join(tmpdir(), "iexec-tether-"));
     const module = new URL("./tethered.ts", import.meta.url).href;
-    const parent = spawn(process.execPath, [
+    const parent = spawnOwned(process.execPath, [
       "--input-type=module",
       "-e",
       `const { spawnTethered } = await import(${JSON.stringify(module)});
@@ -67,6 +67,7 @@ describe("spawnTethered", () => {
        console.log(program.pid);
        setInterval(() => undefined, 1000);`,
     ]);
+    if (parent.stdout === null) throw new Error("no output");
     const [chunk] = await once(parent.stdout, "data");
     const pid = Number(String(chunk));
     expect(isAlive(pid)).toBe(true);

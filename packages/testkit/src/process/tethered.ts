@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { CodedError } from "@iexec-ts/service";
+import { spawnOwned, stopOwned, unrefStream } from "./owned.ts";
 
 export interface TetheredOptions {
   /** Name for error messages. */
@@ -32,18 +33,6 @@ export interface Tethered {
 }
 
 const OUTPUT_KEPT = 16_384;
-const STOP_GRACE_MS = 5_000;
-
-/*
- * Waits until the pipe on its standard input closes, which the kernel does however the parent ends, then ends the program.
- * $1 pid, $2 signal, $3 folder to remove or nothing.
- */
-const WATCHDOG = `read -r _
-kill -"$2" "$1" 2>/dev/null
-n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done
-kill -KILL "$1" 2>/dev/null
-[ -n "$3" ] && rm -rf "$3"
-exit 0`;
 
 /**
  * Starts a program that never outlives this process, even when this process is killed with SIGKILL, and that does not keep this
@@ -53,35 +42,21 @@ exit 0`;
  * SIDE EFFECTS: starts the program and a small watchdog shell.
  */
 export async function spawnTethered(options: TetheredOptions, signal?: AbortSignal): Promise<Tethered> {
-  const stopSignal = options.stopSignal ?? "SIGTERM";
-  const child = spawn(options.command, [...options.args], {
+  const child = spawnOwned(options.command, options.args, {
     stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
+    ...(options.stopSignal === undefined ? {} : { stopSignal: options.stopSignal }),
+    ...(options.removeAfter === undefined ? {} : { removeAfter: options.removeAfter }),
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
   });
-  const watchdog = child.pid === undefined ? undefined : startWatchdog(child.pid, stopSignal, options.removeAfter);
   const exited = new Promise<number | null>((resolve) => {
     child.once("close", (code) => resolve(code));
     child.once("error", () => resolve(null));
   });
-  void exited.then(() => {
-    // With a folder to remove the watchdog ends by itself once its input closes.
-    if (options.removeAfter === undefined) watchdog?.kill("SIGKILL");
-    else watchdog?.stdin?.destroy();
-  });
-
   let tail = "";
   const stop = async (): Promise<number | null> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.ref();
-      child.kill(stopSignal);
-      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_GRACE_MS);
-      await exited;
-      clearTimeout(timer);
-    }
-    if (options.removeAfter !== undefined && watchdog !== undefined) await ended(watchdog);
+    await stopOwned(child);
     return exited;
   };
 
@@ -104,8 +79,8 @@ export async function spawnTethered(options: TetheredOptions, signal?: AbortSign
         settle();
         resolve(value);
       };
-      child.stdout.on("data", onData);
-      child.stderr.on("data", onData);
+      child.stdout?.on("data", onData);
+      child.stderr?.on("data", onData);
       child.once("error", (error) => {
         settle();
         fail(error.message);
@@ -125,19 +100,6 @@ export async function spawnTethered(options: TetheredOptions, signal?: AbortSign
   }
 }
 
-function startWatchdog(pid: number, stopSignal: NodeJS.Signals, folder: string | undefined): ChildProcess {
-  const watchdog = spawn("/bin/sh", ["-c", WATCHDOG, "watchdog", String(pid), stopSignal.replace(/^SIG/, ""), folder ?? ""], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  // A watchdog that cannot start only weakens the guard; the program itself still runs.
-  watchdog.on("error", () => undefined);
-  watchdog.stdin?.on("error", () => undefined);
-  watchdog.unref();
-  unrefStream(watchdog.stdin);
-  return watchdog;
-}
-
 function startError(options: TetheredOptions, reason: string): CodedError {
   if (/address already in use|EADDRINUSE|could not bind/i.test(reason)) {
     return new CodedError("NET-1001", { port: options.port, program: options.program });
@@ -145,22 +107,8 @@ function startError(options: TetheredOptions, reason: string): CodedError {
   return new CodedError("NET-1002", { program: options.program, reason });
 }
 
-async function ended(process: ChildProcess): Promise<void> {
-  if (process.exitCode !== null || process.signalCode !== null) return;
-  process.ref();
-  await new Promise<void>((resolve) => {
-    process.once("close", () => resolve());
-    process.once("error", () => resolve());
-  });
-}
-
 function unref(child: ChildProcess): void {
   child.unref();
   unrefStream(child.stdout);
   unrefStream(child.stderr);
-}
-
-/** Pipes are sockets underneath; only sockets can be told not to hold the process. */
-function unrefStream(stream: unknown): void {
-  if (typeof stream === "object" && stream !== null && "unref" in stream && typeof stream.unref === "function") stream.unref();
 }

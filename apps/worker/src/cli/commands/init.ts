@@ -1,7 +1,7 @@
-import { mkdir, open as openFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { lowerHex, sameHex } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, writeDurably } from "@iexec-ts/service";
 import { schedulerUrl } from "../../config.ts";
 import { checkHost } from "../../host-check.ts";
 import { modeOf, verifyBackup, walletCreate, walletImport } from "../../wallet/keys.ts";
@@ -188,11 +188,5 @@ function givenValues({ config, env, settingsArgv }: Context): Readonly<Record<st
 
 async function writeConfig(path: string, values: Readonly<Record<string, string>>): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const file = await openFile(path, "wx", 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(values, undefined, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeDurably(path, (file) => file.writeFile(`${JSON.stringify(values, undefined, 2)}\n`), { exclusive: true });
 }

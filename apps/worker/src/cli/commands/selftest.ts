@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { sealOutput } from "@iexec-ts/payload";
 import { CONTAINER_OUTPUT } from "@iexec-ts/poco";
 import type { DockerSandbox } from "@iexec-ts/sandbox";
-import { CodedError, openScope } from "@iexec-ts/service";
+import { CodedError, openScope, replaceFile } from "@iexec-ts/service";
 import { zeroAddress } from "viem";
 import { slotsOf } from "../../host-check.ts";
 import { taskPolicy } from "../../task-policy.ts";
@@ -81,7 +81,7 @@ export async function selftest(context: Context, input: Input): Promise<Report> 
   };
   const path = join(context.settings.stateDir, "selftest.json");
   await mkdir(context.settings.stateDir, { recursive: true, mode: 0o755 });
-  await writeFile(path, `${JSON.stringify(receipt, undefined, 2)}\n`, { mode: 0o644 });
+  await replaceFile(path, `${JSON.stringify(receipt, undefined, 2)}\n`, { mode: 0o644 });
   const width = Math.max(...lines.map(({ title }) => title.length));
   return {
     data: { receipt: path, ...receipt },

@@ -1,9 +1,9 @@
 import { createReadStream } from "node:fs";
-import { open as openFile } from "node:fs/promises";
+import { type FileHandle, open as openFile } from "node:fs/promises";
 import { arch, availableParallelism, release, totalmem, type } from "node:os";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { CodedError } from "@iexec-ts/service";
+import { appendTo, CodedError, writeDurably } from "@iexec-ts/service";
 import { VERSION } from "../../version.ts";
 import { type Context, type Input, textOption } from "../context.ts";
 import { doctor } from "../doctor/doctor.ts";
@@ -119,13 +119,13 @@ async function tailOf(path: string): Promise<string> {
 }
 
 async function write(path: string, parts: readonly (readonly [string, string])[], at: Date): Promise<void> {
-  const file = await openFile(path, "wx", 0o600).catch((thrown: unknown) => {
-    if (thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST") throw new CodedError("WRK-2014", { path });
-    throw thrown;
-  });
   const tar = function* () {
     for (const [name, text] of parts) yield tarEntry(`iexec-worker-support/${name}`, text, at);
     yield tarEnd();
   };
-  await pipeline(tar(), createGzip(), file.createWriteStream());
+  const archive = (file: FileHandle) => pipeline(tar(), createGzip(), appendTo(file));
+  await writeDurably(path, archive, { exclusive: true }).catch((thrown: unknown) => {
+    if (thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST") throw new CodedError("WRK-2014", { path });
+    throw thrown;
+  });
 }

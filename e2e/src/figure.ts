@@ -1,3 +1,5 @@
+import { cpus, totalmem } from "node:os";
+
 /** One measured number, or several of the same kind. */
 export interface Figure {
   readonly value: number;
@@ -46,7 +48,15 @@ export interface BenchReport {
   readonly figures: Readonly<Record<string, Figure>>;
 }
 
-export function table({ name, figures }: BenchReport): string {
+/** What the figures were measured on. */
+export const machine = (): BenchReport["machine"] => ({
+  cpus: cpus().length,
+  cpu: cpus()[0]?.model ?? "unknown",
+  memoryGib: Math.round(totalmem() / 2 ** 30),
+  node: process.version,
+});
+
+export function table({ name, figures }: Pick<BenchReport, "name" | "figures">): string {
   const rows = Object.entries(figures).map(([key, f]) => {
     const target = f.target === undefined ? "" : "max" in f.target ? `max ${f.target.max}` : `min ${f.target.min}`;
     return `  ${keeps(f) ? "ok  " : "MISS"} ${key.padEnd(28)} ${String(f.value).padStart(10)} ${f.unit.padEnd(8)} ${target.padEnd(10)} n=${f.n} (${f.min} to ${f.max})`;

@@ -1,0 +1,83 @@
+/**
+ * Loaded by `./run` before each program it starts, so that whatever way the run ends, what it started ends.
+ *
+ * The run gets a temporary folder of its own, which every process, container and file of it can be told by. When this process ends, however
+ * it ends, the folder goes and with it all that still belongs to it.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
+import { isMainThread } from "node:worker_threads";
+import { atMyEnd, stopAllOwned } from "../../packages/testkit/src/process/owned.ts";
+
+const SWEEP = join(import.meta.dirname, "sweep.ts");
+const SWEEP_LIMIT_MS = 60_000;
+/** How long an orderly end may take: a little more than the longest grace of what a run starts. */
+const RUN_GRACE_MS = 45_000;
+/** For the orderly end of a program that was told twice. */
+const HURRIED_MS = 1_500;
+/** One Ctrl-C can come twice, from the terminal and from a program between. */
+const SAME_SIGNAL_MS = 300;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The folder comes through standard input, so that the shell that waits is no part of the run. $1 Node, $2 the sweeper. */
+const AFTER_US = `IFS= read -r folder
+read -r _
+[ -d "$folder" ] || exit 0
+exec "$1" "$2" "$folder"`;
+
+/** `nohup` asks that a closed terminal ends nothing. */
+function isIgnored(name: (typeof SIGNALS)[number]): boolean {
+  if (!existsSync("/proc/self/status")) return false;
+  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[name] - 1)) & 1n) === 1n;
+}
+
+function own(): void {
+  // Short: sockets in folders below it have paths of at most 107 bytes.
+  const folder = mkdtempSync(join(tmpdir(), "ix-"));
+  // Postgres drops root's rights and must still get at its folder.
+  chmodSync(folder, 0o755);
+  process.env.TMPDIR = folder;
+  atMyEnd(AFTER_US, ["sweeper", process.execPath, SWEEP], folder);
+
+  let toldAt: number | undefined;
+  let hurried = false;
+  process.on("exit", () => {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something is still there.
+      const args = [SWEEP, ...(hurried ? ["--now"] : []), folder];
+      spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"], timeout: SWEEP_LIMIT_MS });
+    }
+  });
+
+  const end = (name: (typeof SIGNALS)[number], afterMs: number): void => {
+    setTimeout(() => {
+      process.stderr.write(`run: ${name} did not end it in ${afterMs / 1_000} s: ended now\n`);
+      process.exit(128 + constants.signals[name]);
+    }, afterMs).unref();
+  };
+  for (const name of SIGNALS.filter((signal) => !isIgnored(signal))) {
+    process.on(name, () => {
+      const now = performance.now();
+      if (toldAt !== undefined) {
+        if (now - toldAt < SAME_SIGNAL_MS) return;
+        hurried = true;
+        end(name, HURRIED_MS);
+        return;
+      }
+      toldAt = now;
+      end(name, RUN_GRACE_MS);
+      if (process.listenerCount(name) > 1) return;
+      // A program that has an orderly end for one of them takes it for all.
+      const other = (["SIGTERM", "SIGINT"] as const).find((known) => process.listenerCount(known) > 1);
+      if (other !== undefined) process.emit(other, other);
+      else void stopAllOwned().finally(() => process.exit(128 + constants.signals[name]));
+    });
+  }
+}
+
+if (isMainThread) own();
