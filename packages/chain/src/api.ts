@@ -156,7 +156,14 @@ export interface EventStreamOptions {
  * same range is delivered again after a back-off.
  */
 export interface EventStream {
-  run(handler: (batch: { readonly logs: readonly Log[]; readonly cursor: Cursor }) => Promise<void>, signal: AbortSignal): Promise<void>;
+  run(
+    handler: (
+      batch: { readonly logs: readonly Log[]; readonly cursor: Cursor },
+      /** Aborts when this delivery was given up because it hung: nothing of it may be stored any more. */
+      signal: AbortSignal,
+    ) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 /** One effect wanted on chain. The same id is one effect for ever, whatever crashes in between. */
@@ -214,7 +221,12 @@ export interface TxRecord {
   readonly note: string | undefined;
 }
 
-/** Durable memory of the queue. Every method is durable when it resolves. */
+/**
+ * Durable memory of the queue. Every method is durable when it resolves.
+ *
+ * A change carries the time at which it was asked for. One that arrives after a later change of the same record is refused (CHN-3010): it is a
+ * call that hung while somebody else went on, and it must not undo what was done meanwhile.
+ */
 export interface OutboxStore {
   /** Inserts, or returns the record that already has this id. */
   open(intent: TxIntent, at: Date): Promise<TxRecord>;
@@ -223,7 +235,10 @@ export interface OutboxStore {
   pending(): Promise<readonly TxRecord[]>;
   /** All records, newest first. */
   list(limit: number): Promise<readonly TxRecord[]>;
-  /** Adds a signed attempt (and fixes nonce and gas on the first) before it is broadcast. */
+  /**
+   * Adds a signed attempt (and fixes nonce and gas on the first) before it is broadcast; one it already has changes nothing. CHN-3006 when the
+   * nonce is another record's, or another than this record's.
+   */
   addAttempt(id: string, attempt: TxAttempt & { readonly nonce: number; readonly gas: bigint }): Promise<void>;
   /**
    * Members left out keep their value, except that the states `waiting` and `sent` forget `minedHash`, `minedBlock` and `gasPaid`, and that

@@ -89,14 +89,16 @@ const INSERT = `INSERT INTO tx_outbox (id, target, data, value, gas_floor, gas_e
 /**
  * The transaction queue's memory in Postgres. Durable when a call resolves, as long as the server runs with `synchronous_commit` on.
  *
- * Errors: CHN-3006 nonce held by another record, CHN-3009 unknown id.
+ * Errors: CHN-3006 nonce held by another record, CHN-3009 unknown id, CHN-3010 overtaken by a later change.
  * SIDE EFFECTS: writes the tables tx_outbox and tx_attempts.
  */
 export function postgresOutbox(database: Database): OutboxStore {
   const get = async (sql: Sql, id: string): Promise<TxRecord | undefined> =>
     (await withAttempts(sql, await sql.rows("SELECT * FROM tx_outbox WHERE id = $1", [id], INTENT_ROW)))[0];
-  const known = (found: number, id: string): void => {
-    if (found === 0) throw new CodedError("CHN-3009", { id });
+  /** A change of a record that another one overtook is a call that hung: it changes nothing. */
+  const changedOne = async (sql: Sql, changed: number, id: string): Promise<void> => {
+    if (changed > 0) return;
+    throw new CodedError((await get(sql, id)) === undefined ? "CHN-3009" : "CHN-3010", { id });
   };
 
   return {
@@ -122,14 +124,18 @@ export function postgresOutbox(database: Database): OutboxStore {
       await withAttempts(database, await database.rows("SELECT * FROM tx_outbox ORDER BY intent_no DESC LIMIT $1", [limit], INTENT_ROW)),
     addAttempt: (id, attempt) =>
       database.transaction(async (sql) => {
-        const holder = await sql.row("SELECT id FROM tx_outbox WHERE nonce = $1 AND id <> $2 FOR UPDATE", [attempt.nonce, id], HOLDER);
+        const holder = await sql.row(
+          "SELECT id FROM tx_outbox WHERE (nonce = $1 AND id <> $2) OR (id = $2 AND nonce <> $1) FOR UPDATE",
+          [attempt.nonce, id],
+          HOLDER,
+        );
         if (holder !== undefined) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
         const changed = await sql.run(
           `UPDATE tx_outbox SET nonce = coalesce(nonce, $2), gas = coalesce(gas, $3), state = 'sent', settled = false, updated_at = $4
-           WHERE id = $1`,
+           WHERE id = $1 AND updated_at <= $4`,
           [id, attempt.nonce, attempt.gas, attempt.at],
         );
-        known(changed, id);
+        await changedOne(sql, changed, id);
         await sql.run(
           `INSERT INTO tx_attempts (intent_id, n, hash, raw, max_fee, max_tip, at, cancels)
            SELECT $1, coalesce(max(n), 0) + 1, $2, $3, $4, $5, $6, $7 FROM tx_attempts WHERE intent_id = $1
@@ -143,7 +149,7 @@ export function postgresOutbox(database: Database): OutboxStore {
            mined_hash = CASE WHEN $4::text IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($4, mined_hash) END,
            mined_block = CASE WHEN $5::bigint IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($5, mined_block) END,
            gas_paid = CASE WHEN $6::numeric IS NULL AND $2 IN ('waiting', 'sent') THEN NULL ELSE coalesce($6, gas_paid) END,
-           note = CASE WHEN $7 THEN $8 ELSE note END WHERE id = $1`,
+           note = CASE WHEN $7 THEN $8 ELSE note END WHERE id = $1 AND updated_at <= $3`,
         [
           id,
           state,
@@ -156,16 +162,16 @@ export function postgresOutbox(database: Database): OutboxStore {
           change.settled ?? false,
         ],
       );
-      known(changed, id);
+      await changedOne(database, changed, id);
     },
     reopen: (id, at) =>
       database.transaction(async (sql) => {
         const changed = await sql.run(
           `UPDATE tx_outbox SET state = 'waiting', settled = false, nonce = NULL, gas = NULL, mined_hash = NULL, mined_block = NULL,
-             gas_paid = NULL, note = NULL, updated_at = $2 WHERE id = $1`,
+             gas_paid = NULL, note = NULL, updated_at = $2 WHERE id = $1 AND updated_at <= $2`,
           [id, at],
         );
-        known(changed, id);
+        await changedOne(sql, changed, id);
         await sql.run("DELETE FROM tx_attempts WHERE intent_id = $1", [id]);
       }),
     highestNonce: async () =>

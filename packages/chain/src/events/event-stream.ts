@@ -1,4 +1,15 @@
-import { type Backoff, backoff, type Clock, type Logger, type Random, silentLogger, systemRandom } from "@iexec-ts/service";
+import {
+  type Backoff,
+  backoff,
+  type Clock,
+  createWatchdog,
+  type Logger,
+  type Pulse,
+  type Random,
+  silentLogger,
+  systemRandom,
+  type Watchdog,
+} from "@iexec-ts/service";
 import { BlockNotFoundError, formatLog, type Hex, type Log, numberToHex } from "viem";
 import type { Cursor, EventStream, EventStreamOptions, RpcPool } from "../api.ts";
 import { isRangeLimit } from "../rpc/node-texts.ts";
@@ -6,6 +17,10 @@ import { faultOf } from "../rpc/rpc-fault.ts";
 import { Wake } from "../rpc/wake.ts";
 
 const RETRY = { baseMs: 200, maxMs: 30_000 };
+/** Between two looks when no head is told of. */
+const LOOK_MS = 60_000;
+/** The reads of one step, and a handler that waits for a slow store, all fit. */
+const BOUND_MS = 180_000;
 const GROWTH = 1.5;
 /** Blocks without events after which the position is handed over all the same, so that a restart does not read them again. */
 const QUIET_BLOCKS = 256n;
@@ -17,6 +32,8 @@ export interface EventStreamDeps {
   readonly clock: Clock;
   readonly logger?: Logger;
   readonly random?: Random;
+  /** Watches over `run`; one of its own unless given. */
+  readonly watchdog?: Watchdog;
 }
 
 type Handler = Parameters<EventStream["run"]>[0];
@@ -24,21 +41,23 @@ type Handler = Parameters<EventStream["run"]>[0];
 /**
  * A stream over eth_getLogs with a cursor of its own: no filters kept in a node, woken by heads, no polling.
  *
- * `run` returns when its signal aborts; trouble with nodes or with the handler only delays it.
+ * `run` returns when its signal aborts; trouble with nodes or with the handler only delays it. A handler or a read that hangs is given up and
+ * the range is delivered again, from the cursor that the consumer stored.
  */
 export function createEventStream(pool: RpcPool, options: EventStreamOptions, deps: EventStreamDeps): EventStream {
   return {
     async run(handler, signal) {
-      const wake = new Wake(deps.clock);
-      const retry = backoff(RETRY, deps.random ?? systemRandom);
-      const stop = () => wake.close();
+      const { clock, logger = silentLogger, random = systemRandom } = deps;
+      const watchdog = deps.watchdog ?? createWatchdog({ clock, log: logger, random });
+      const wake = new Wake(clock);
+      const retry = backoff(RETRY, random);
       const unsubscribe = pool.onHead(() => wake.poke());
-      signal.addEventListener("abort", stop, { once: true });
       try {
-        await follow({ pool, options, deps, handler, signal, wake, retry });
+        await watchdog.keep({ loop: "events", of: options.address, boundMs: BOUND_MS, signal }, (pulse) =>
+          follow({ pool, options, deps, handler, pulse, wake, retry }),
+        );
       } finally {
         unsubscribe();
-        signal.removeEventListener("abort", stop);
       }
     },
   };
@@ -49,20 +68,22 @@ interface Run {
   readonly options: EventStreamOptions;
   readonly deps: EventStreamDeps;
   readonly handler: Handler;
-  readonly signal: AbortSignal;
+  readonly pulse: Pulse;
   readonly wake: Wake;
   readonly retry: Backoff;
 }
 
 async function follow(run: Run): Promise<void> {
-  const { pool, options, deps, signal, wake, retry } = run;
+  const { pool, options, deps, pulse, wake, retry } = run;
+  const { signal } = pulse;
   let place: Place | undefined;
   while (!signal.aborted) {
+    pulse.beat();
     try {
       place ??= new Place(options, await deps.load());
       const more = await advance(run, place);
       retry.reset();
-      if (!more && !signal.aborted) await wake.wait();
+      if (!more && !signal.aborted) await wake.wait(LOOK_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       const ms = retry.nextMs();
@@ -90,8 +111,13 @@ async function advance(run: Run, place: Place): Promise<boolean> {
   // A reorg while the logs were read would mix two chains.
   if ((await blockHash(pool, to)) !== end) return true;
   const cursor = { blockNumber: to, blockHash: end };
+  // A run that was given up meanwhile must not hand over what the next one will.
+  const { signal } = run.pulse;
+  signal.throwIfAborted();
   if (logs.length > 0 || to - place.delivered >= QUIET_BLOCKS) {
-    await run.handler({ logs, cursor });
+    run.pulse.beat();
+    await run.handler({ logs, cursor }, signal);
+    signal.throwIfAborted();
     place.delivered = to;
   }
   place.pass(cursor);

@@ -180,6 +180,7 @@ class PocoHub implements Hub {
   }
 
   async observe(id: TaskId, worker: Address): Promise<TaskObservation> {
+    // Bounded: a few attempts.
     for (let attempt = 1; ; attempt += 1) {
       const head = this.#pool.head();
       try {
@@ -242,11 +243,12 @@ class PocoHub implements Hub {
 function nextHead(pool: RpcPool): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
+      clearTimeout(timer);
       unsubscribe();
       resolve();
     };
     const unsubscribe = pool.onHead(done);
-    AbortSignal.timeout(RETRY_MS).addEventListener("abort", done, { once: true });
+    const timer = setTimeout(done, RETRY_MS);
   });
 }
 

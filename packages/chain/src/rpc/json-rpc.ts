@@ -1,4 +1,4 @@
-import { CodedError } from "@iexec-ts/service";
+import { CodedError, openScope } from "@iexec-ts/service";
 import { z } from "zod";
 import { NodeFault } from "./rpc-fault.ts";
 
@@ -29,8 +29,8 @@ const answerSchema = z.union([z.object({ error: faultSchema }), z.object({ resul
  * Errors: CHN-1001 no answer, CHN-1002 not a JSON-RPC answer, NodeFault when the node answered with an error object.
  */
 export async function callNode(address: RpcAddress, method: string, params: unknown, options: CallOptions): Promise<unknown> {
-  const deadline = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+  const late = new DOMException(`no answer within ${options.timeoutMs} ms`, "TimeoutError");
+  using call = openScope([options.signal], { ms: options.timeoutMs, reason: () => late });
   const silent = (reason: string, cause: unknown) => new CodedError("CHN-1001", { url: address.shown, method, reason }, { cause });
   let text: string;
   let status: number;
@@ -40,13 +40,13 @@ export async function callNode(address: RpcAddress, method: string, params: unkn
       headers: { "content-type": "application/json", ...address.headers },
       body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: params ?? [] }),
       redirect: "error",
-      signal,
+      signal: call.signal,
     });
     status = response.status;
     text = await readBounded(response);
   } catch (error) {
     options.signal?.throwIfAborted();
-    throw silent(deadline.aborted ? `no answer within ${options.timeoutMs} ms` : reasonOf(error), error);
+    throw silent(call.signal.reason === late ? late.message : reasonOf(error), error);
   }
   if (status === TOO_MANY_REQUESTS || status >= SERVER_ERROR) throw silent(`HTTP ${status}`, undefined);
   return readAnswer(text, status, address, method);

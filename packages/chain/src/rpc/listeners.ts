@@ -26,6 +26,7 @@ export class Listeners<T> {
   /** True at the next event, false after `ms`; rejects with the signal's reason. */
   next(ms: number, clock: Clock, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
       const timer = new AbortController();
       const end = () => {
         remove();

@@ -1,9 +1,11 @@
-import { type Backoff, backoff, type Clock, CodedError, type Random } from "@iexec-ts/service";
+import { type Backoff, backoff, type Clock, CodedError, type Pulse, type Random, type Watchdog } from "@iexec-ts/service";
 import type { Head } from "../api.ts";
 import type { Endpoint, Identity } from "./endpoint.ts";
 import { Wake } from "./wake.ts";
 import { followHeads, type HeadFeed } from "./ws-heads.ts";
 
+/** Two questions of who it is, one for its newest block, and the longest wait between two looks all fit. */
+const BOUND_MS = 120_000;
 const FOREIGN_RECHECK_MS = 30_000;
 const RETRY = { baseMs: 200, maxMs: 10_000 };
 const WS_RETRY = { baseMs: 1_000, maxMs: 120_000 };
@@ -12,6 +14,7 @@ export interface MonitorDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly identity: Identity;
+  readonly watchdog: Watchdog;
   /** Milliseconds until the next look. */
   readonly pace: (endpoint: Endpoint, announced: boolean) => number;
   readonly onHead: (endpoint: Endpoint, head: Head) => void;
@@ -26,7 +29,7 @@ export class Monitor {
   readonly #wake: Wake;
   readonly #retry: Backoff;
   readonly #stop = new AbortController();
-  #feed: (HeadFeed & { readonly done: Promise<void> }) | undefined;
+  #feed: HeadFeed | undefined;
   #done: Promise<void> = Promise.resolve();
 
   constructor(endpoint: Endpoint, deps: MonitorDeps) {
@@ -37,7 +40,8 @@ export class Monitor {
   }
 
   start(): void {
-    this.#done = this.#watch(this.#stop.signal);
+    const options = { loop: "node", of: this.endpoint.name, boundMs: BOUND_MS, signal: this.#stop.signal };
+    this.#done = this.#deps.watchdog.keep(options, (pulse) => this.#watch(pulse));
   }
 
   /** Look now. */
@@ -52,25 +56,33 @@ export class Monitor {
     await this.#feed?.done;
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  async #watch(pulse: Pulse): Promise<void> {
+    const { signal } = pulse;
     let known = false;
     while (!signal.aborted) {
+      pulse.beat();
       try {
         if (this.endpoint.health === "unreachable") known = false;
         if (!known) known = await this.#dial(signal);
         if (!known) {
-          await this.#wake.wait(FOREIGN_RECHECK_MS);
+          await this.#wake.wait(FOREIGN_RECHECK_MS, signal);
           continue;
         }
-        this.#deps.onHead(this.endpoint, await this.endpoint.readHead(signal));
+        const before = this.endpoint.latest?.number;
+        const head = await this.endpoint.readHead(signal);
+        if (signal.aborted) return;
+        if (before !== undefined && head.number > before) this.#feed?.saw();
+        this.#deps.onHead(this.endpoint, head);
         this.#retry.reset();
-        await this.#wake.wait(this.#deps.pace(this.endpoint, this.#feed?.live === true));
+        const ms = this.#deps.pace(this.endpoint, this.#feed?.live === true);
+        pulse.beat(ms + BOUND_MS);
+        await this.#wake.wait(ms, signal);
       } catch (error) {
         if (signal.aborted) return;
         known = false;
         this.endpoint.become("unreachable", error instanceof Error ? error.message : String(error));
         this.#deps.onChange(this.endpoint);
-        await this.#wake.wait(this.#retry.nextMs());
+        await this.#wake.wait(this.#retry.nextMs(), signal);
       }
     }
   }
@@ -86,8 +98,14 @@ export class Monitor {
     if (ws !== undefined) {
       this.#feed ??= followHeads(
         { url: ws, headers },
-        { clock: this.#deps.clock, backoff: backoff(WS_RETRY, this.#deps.random), wake: () => this.poke() },
-        signal,
+        {
+          clock: this.#deps.clock,
+          backoff: backoff(WS_RETRY, this.#deps.random),
+          watchdog: this.#deps.watchdog,
+          of: this.endpoint.name,
+          wake: () => this.poke(),
+        },
+        this.#stop.signal,
       );
     }
     return true;

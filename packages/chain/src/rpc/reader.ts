@@ -40,9 +40,12 @@ export function createReader(parts: ReaderParts): (request: { method: string; pa
     const deadline = parts.now() + parts.timeoutMs;
     const tried = new Set<Endpoint>();
     let trouble: NodeFault | undefined;
+    const silent = new Set<Endpoint>();
+    // Bounded: each question has a deadline, and after that of the whole no node is asked twice.
     for (;;) {
       parts.signal.throwIfAborted();
-      const endpoint = pick(parts, tried);
+      // A node that answers its monitor and nothing else comes back each time it is given up.
+      const endpoint = pick(parts, parts.now() > deadline ? tried.union(silent) : tried);
       if (endpoint === undefined) {
         if (trouble !== undefined) throw asViem(trouble, method, tried);
         if (!(await parts.nextChange(deadline))) throw new CodedError("CHN-1003", { method, reason: parts.reasons() });
@@ -56,6 +59,7 @@ export function createReader(parts: ReaderParts): (request: { method: string; pa
         parts.signal.throwIfAborted();
         if (!(error instanceof NodeFault)) {
           parts.onTrouble(endpoint);
+          silent.add(endpoint);
           continue;
         }
         if (!isNodeTrouble(error)) throw asViem(error, method, [endpoint]);

@@ -1,5 +1,15 @@
 import type { Address, ChainTime, Hex } from "@iexec-ts/poco";
-import { type Clock, CodedError, type Logger, type Random, silentLogger, systemRandom } from "@iexec-ts/service";
+import {
+  type Clock,
+  CodedError,
+  createWatchdog,
+  type Logger,
+  openScope,
+  type Random,
+  silentLogger,
+  systemRandom,
+  type Watchdog,
+} from "@iexec-ts/service";
 import { createPublicClient, custom, defineChain, type PublicClient } from "viem";
 import type { BroadcastResult, EndpointState, Head, RpcPool } from "../api.ts";
 import { broadcastTo } from "./broadcast.ts";
@@ -13,6 +23,8 @@ import { createReader } from "./reader.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_PATIENCE_MS = 60_000;
+/** Whoever waits for a block has the nodes looked at this long after the last one. */
+const LOOK_MS = 60_000;
 
 export interface RpcPoolOptions {
   /** In order of preference: http, https, ws or wss; `ws: false` where a node has no subscriptions. */
@@ -35,6 +47,8 @@ export interface RpcPoolDeps {
   readonly clock: Clock;
   readonly logger?: Logger;
   readonly random?: Random;
+  /** Watches over what follows the nodes; one of its own unless given. */
+  readonly watchdog?: Watchdog;
 }
 
 /**
@@ -93,6 +107,7 @@ class Pool implements RpcPool {
       clock: deps.clock,
       random: deps.random ?? systemRandom,
       identity: this.#identity,
+      watchdog: deps.watchdog ?? createWatchdog({ clock: deps.clock, log: this.#logger, random: deps.random ?? systemRandom }),
       pace: (endpoint: Endpoint, announced: boolean) => this.#pace.nextMs({ local: endpoint.local, announced }),
       onHead: (endpoint: Endpoint, head: Head) => this.#sawHead(endpoint, head),
       onChange: (endpoint: Endpoint) => this.#changed(endpoint),
@@ -150,6 +165,7 @@ class Pool implements RpcPool {
     if (this.#identity.chainId === undefined) await this.#learnChainId();
     for (const monitor of this.#monitors) monitor.start();
     const deadline = this.#clock.monotonicMs() + this.#timeoutMs;
+    // Bounded: `deadline`.
     while (this.#line.current === undefined) {
       const foreign = this.#endpoints.filter(({ health }) => health === "wrong-chain");
       if (foreign.length === this.#endpoints.length && foreign.length > 0) {
@@ -251,22 +267,14 @@ class Pool implements RpcPool {
     return this.#changes.next(leftMs, this.#clock, this.#stop.signal);
   }
 
-  #waitFor(reached: (head: Head) => boolean, signal: AbortSignal | undefined): Promise<Head> {
-    const ends = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal]);
-    return new Promise((resolve, reject) => {
-      if (ends.aborted) return reject(ends.reason);
-      if (this.#lastHead !== undefined && reached(this.#lastHead)) return resolve(this.#lastHead);
-      const abort = () => {
-        unsubscribe();
-        reject(ends.reason);
-      };
-      const unsubscribe = this.onHead((head) => {
-        if (!reached(head)) return;
-        unsubscribe();
-        ends.removeEventListener("abort", abort);
-        resolve(head);
-      });
-      ends.addEventListener("abort", abort, { once: true });
-    });
+  async #waitFor(reached: (head: Head) => boolean, signal: AbortSignal | undefined): Promise<Head> {
+    using scope = openScope([signal, this.#stop.signal]);
+    // Bounded: the caller's signal ends it; the chain may be slow, but a head that was missed is seen at the next look.
+    for (;;) {
+      scope.signal.throwIfAborted();
+      if (this.#lastHead !== undefined && reached(this.#lastHead)) return this.#lastHead;
+      if (await this.#heads.next(LOOK_MS, this.#clock, scope.signal)) continue;
+      for (const monitor of this.#monitors) monitor.poke();
+    }
   }
 }

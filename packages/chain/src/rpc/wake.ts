@@ -1,10 +1,11 @@
-import type { Clock } from "@iexec-ts/service";
+import { type Clock, openScope } from "@iexec-ts/service";
 
 /** A wait that an event may cut short. An event that comes while nobody waits makes the next wait return at once. */
 export class Wake {
   #poked = false;
   #closed = false;
-  #release: (() => void) | undefined;
+  /** All who wait: one that hangs elsewhere and comes back late does not take the wake of the next. */
+  readonly #waiting = new Set<() => void>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -13,7 +14,7 @@ export class Wake {
 
   poke(): void {
     this.#poked = true;
-    this.#release?.();
+    for (const release of this.#waiting) release();
   }
 
   /** Ends this wait and all later ones at once. */
@@ -22,20 +23,17 @@ export class Wake {
     this.poke();
   }
 
-  /** Resolves after an event, or after `ms` when given. */
-  async wait(ms?: number): Promise<void> {
-    if (!this.#poked && !this.#closed) await this.#sleep(ms);
+  /** Resolves after an event, after `ms` milliseconds, or when the signal aborts. There is no wait without an end: an event may be lost. */
+  async wait(ms: number, signal?: AbortSignal): Promise<void> {
+    if (!this.#poked && !this.#closed && signal?.aborted !== true) {
+      using scope = openScope([signal]);
+      const woken = Promise.withResolvers<void>();
+      const release = (): void => woken.resolve();
+      this.#waiting.add(release);
+      this.#clock.sleep(ms, scope.signal).then(release, release);
+      await woken.promise;
+      this.#waiting.delete(release);
+    }
     this.#poked = false;
-  }
-
-  async #sleep(ms: number | undefined): Promise<void> {
-    const timer = new AbortController();
-    const poked = new Promise<void>((resolve) => {
-      this.#release = resolve;
-    });
-    const waits = ms === undefined ? [poked] : [poked, this.#clock.sleep(ms, timer.signal).catch(() => undefined)];
-    await Promise.race(waits);
-    timer.abort();
-    this.#release = undefined;
   }
 }

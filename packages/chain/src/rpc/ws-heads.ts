@@ -1,9 +1,12 @@
-import type { Backoff, Clock } from "@iexec-ts/service";
+import type { Backoff, Clock, Watchdog } from "@iexec-ts/service";
 import { WebSocket } from "ws";
 import { z } from "zod";
 
 const PING_MS = 20_000;
 const OPEN_TIMEOUT_MS = 10_000;
+/** A block that the node did not announce this long after it was seen shows that the subscription is dead, whatever the connection says. */
+const UNANNOUNCED_MS = 15_000;
+const BOUND_MS = 180_000;
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
 const answerSchema = z.object({ id: z.literal(1), result: z.string() });
@@ -12,65 +15,107 @@ const noticeSchema = z.object({ method: z.literal("eth_subscription") });
 export interface HeadFeed {
   /** A subscription is open now. */
   readonly live: boolean;
+  /** A new block of this node was seen by asking: the subscription owes an announcement of it. */
+  saw(): void;
+  readonly done: Promise<void>;
+}
+
+interface FeedDeps {
+  readonly clock: Clock;
+  readonly backoff: Backoff;
+  readonly watchdog: Watchdog;
+  /** The node, for people. */
+  readonly of: string;
+  readonly wake: () => void;
+}
+
+interface Address {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
  * Calls `wake` whenever the node announces a block over WebSocket. What the notice says is not used: the node's HTTP side may be behind it.
- * Comes back by itself with growing waits, and gives up for good only when `signal` aborts.
+ * Comes back by itself with growing waits, also from a subscription that is open and says nothing of blocks that come; gives up for good only
+ * when `signal` aborts.
  *
  * SIDE EFFECTS: keeps one WebSocket open.
  */
-export function followHeads(
-  options: { readonly url: string; readonly headers: Readonly<Record<string, string>> },
-  deps: { readonly clock: Clock; readonly backoff: Backoff; readonly wake: () => void },
-  signal: AbortSignal,
-): HeadFeed & { readonly done: Promise<void> } {
-  const feed = { live: false };
-  const follow = async () => {
-    while (!signal.aborted) {
-      await subscribeOnce(options, {
-        wake: deps.wake,
-        opened: () => {
-          feed.live = true;
-          deps.backoff.reset();
-          deps.wake();
+export function followHeads(address: Address, deps: FeedDeps, signal: AbortSignal): HeadFeed {
+  const { clock, backoff, watchdog, of, wake } = deps;
+  let live = false;
+  /** Since when an announcement is owed. */
+  let owedSinceMs: number | undefined;
+  let reopen: () => void = () => undefined;
+  const done = watchdog.keep({ loop: "head feed", of, boundMs: BOUND_MS, signal }, async (pulse) => {
+    while (!pulse.signal.aborted) {
+      owedSinceMs = undefined;
+      await subscribeOnce(address, {
+        heard: () => pulse.beat(),
+        announced: () => {
+          owedSinceMs = undefined;
+          wake();
         },
-        signal,
+        opened: () => {
+          live = true;
+          backoff.reset();
+          wake();
+        },
+        closer: (close) => {
+          reopen = close;
+        },
+        signal: pulse.signal,
       });
-      feed.live = false;
-      if (signal.aborted) return;
-      deps.wake();
-      await deps.clock.sleep(deps.backoff.nextMs(), signal).catch(() => undefined);
+      live = false;
+      if (pulse.signal.aborted) return;
+      wake();
+      const ms = backoff.nextMs();
+      pulse.beat(ms + BOUND_MS);
+      await clock.sleep(ms, pulse.signal).catch(() => undefined);
     }
-  };
-  const done = follow();
+  });
   return {
     get live() {
-      return feed.live;
+      return live;
+    },
+    saw: () => {
+      if (!live) return;
+      owedSinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - owedSinceMs >= UNANNOUNCED_MS) reopen();
     },
     done,
   };
 }
 
+interface On {
+  readonly heard: () => void;
+  readonly announced: () => void;
+  readonly opened: () => void;
+  readonly closer: (close: () => void) => void;
+  readonly signal: AbortSignal;
+}
+
 /** Resolves when the subscription has ended, for whatever reason. */
-function subscribeOnce(
-  options: { readonly url: string; readonly headers: Readonly<Record<string, string>> },
-  on: { readonly wake: () => void; readonly opened: () => void; readonly signal: AbortSignal },
-): Promise<void> {
+function subscribeOnce({ url, headers }: Address, on: On): Promise<void> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(options.url, {
-      headers: { ...options.headers },
+    if (on.signal.aborted) return resolve();
+    const socket = new WebSocket(url, {
+      headers: { ...headers },
       handshakeTimeout: OPEN_TIMEOUT_MS,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
     });
     let heard = true;
+    let subscribed = false;
     const pulse = setInterval(() => {
-      if (!heard) return socket.terminate();
+      // Open for so long and not subscribed is as good as closed.
+      if (!heard || !subscribed) return socket.terminate();
       heard = false;
+      on.heard();
       if (socket.readyState === WebSocket.OPEN) socket.ping();
     }, PING_MS);
     const stop = () => socket.terminate();
+    on.closer(stop);
     on.signal.addEventListener("abort", stop, { once: true });
     socket.on("open", () => socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_subscribe", params: ["newHeads"] })));
     socket.on("pong", () => {
@@ -79,9 +124,11 @@ function subscribeOnce(
     socket.on("message", (data) => {
       heard = true;
       const message = parse(data.toString());
-      if (noticeSchema.safeParse(message).success) on.wake();
-      else if (answerSchema.safeParse(message).success) on.opened();
-      else socket.close();
+      if (noticeSchema.safeParse(message).success) on.announced();
+      else if (answerSchema.safeParse(message).success) {
+        subscribed = true;
+        on.opened();
+      } else socket.terminate();
     });
     // `close` always follows `error`, and the poll goes on meanwhile: there is nothing else to do here.
     socket.on("error", () => socket.terminate());

@@ -2,6 +2,7 @@ import { type Wei, wei } from "@iexec-ts/poco";
 import type { Head } from "../api.ts";
 import type { Fees } from "../fees/fee-policy.ts";
 import { commitment, type Entry, newestAttempt } from "./entry.ts";
+import { journal } from "./journal.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { QueueState } from "./queue-state.ts";
 import { signAttempt } from "./sign-attempt.ts";
@@ -32,7 +33,7 @@ export async function dispatch(state: QueueState, head: Head): Promise<boolean> 
   const simulated = await mapBounded(priced, PARALLEL_SIMULATIONS, async ({ entry, fees }) => ({
     entry,
     fees,
-    simulation: await attempt(() => simulate(state.client, from, entry.record.intent)),
+    simulation: await attempt(() => simulate(state.client, from, entry.record.intent)).finally(() => state.beat()),
   }));
   const balance = wei(await state.client.getBalance({ address: from, blockTag: "latest" }));
   let sent = false;
@@ -81,13 +82,12 @@ async function sign(
   entry: Entry,
   send: { readonly gas: bigint; readonly fees: Fees; readonly head: Head },
 ): Promise<void> {
-  const { account, pool, clock, store, checkpoint } = state.parts;
+  const { account, pool, clock, checkpoint } = state.parts;
   const { to, data, value = 0n } = entry.record.intent;
   const { gas, fees, head } = send;
   const nonce = state.nextNonce();
   const attempt = await signAttempt(account, { chainId: pool.chainId, nonce, gas, to, data, value, fees, cancels: false }, clock);
-  await store.addAttempt(entry.id, { ...attempt, nonce, gas });
-  await state.refresh(entry);
+  await journal(state, entry, { ...attempt, nonce, gas });
   await state.note(entry, undefined);
   state.touch(entry, head);
   checkpoint("tx-journalled", entry.id);

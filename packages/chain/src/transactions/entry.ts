@@ -9,8 +9,12 @@ export interface Waiter {
 export interface Entry {
   readonly id: string;
   record: TxRecord;
-  /** False while the record is being reopened. */
+  /** False while the record has to be reopened. */
   ready: boolean;
+  /** What the outbox holds has to be read again: an earlier run may have changed it. */
+  unsure: boolean;
+  /** Signed, and perhaps not journalled: these bytes and no others. */
+  signed: (TxAttempt & { readonly nonce: number; readonly gas: bigint }) | undefined;
   readonly waiters: Set<Waiter>;
   /** Set once the effect has enough confirmations; cleared by a reorg. */
   outcome: TxOutcome | undefined;
@@ -25,13 +29,16 @@ export interface Entry {
   cancelTried: boolean;
 }
 
-export function createEntry(record: TxRecord, head: { readonly block: bigint; readonly ms: number }): Entry {
+/** @param before - the same record's entry of an earlier run, whose waiters go on waiting */
+export function createEntry(record: TxRecord, head: { readonly block: bigint; readonly ms: number }, before?: Entry): Entry {
   return {
     id: record.intent.id,
     record,
-    ready: true,
-    waiters: new Set(),
-    outcome: undefined,
+    ready: before?.ready ?? true,
+    unsure: false,
+    signed: before?.signed,
+    waiters: before?.waiters ?? new Set(),
+    outcome: before?.outcome,
     sinceBlock: head.block,
     sinceMs: head.ms,
     resend: false,

@@ -118,6 +118,23 @@ export function outboxConformance({ test, expect }: ConformanceRunner, makeStore
     expect((await store.get("b"))?.state).toBe("waiting");
   });
 
+  check("gives no second nonce to a record", async (store) => {
+    await store.open(intent("a"), AT);
+    await store.addAttempt("a", attempt(5, 1));
+    await expect(store.addAttempt("a", attempt(6, 2))).rejects.toMatchObject({ code: "CHN-3006" });
+    expect((await store.get("a"))?.attempts.map(({ hash }) => hash)).toEqual([hashOf(1)]);
+  });
+
+  check("refuses what arrives after a later change of the same record", async (store) => {
+    await store.open(intent("a"), AT);
+    await store.addAttempt("a", { ...attempt(5, 1), at: LATER });
+    const before = await store.get("a");
+    await expect(store.setState("a", "refused", { at: AT, settled: true })).rejects.toMatchObject({ code: "CHN-3010" });
+    await expect(store.reopen("a", AT)).rejects.toMatchObject({ code: "CHN-3010" });
+    await expect(store.addAttempt("a", attempt(5, 2))).rejects.toMatchObject({ code: "CHN-3010" });
+    expect(await store.get("a")).toEqual(before);
+  });
+
   check("keeps what a change leaves out, and forgets the block when a record is sent again", async (store) => {
     await store.open(intent("a"), AT);
     await store.addAttempt("a", attempt(5, 1));
@@ -171,7 +188,7 @@ export function outboxConformance({ test, expect }: ConformanceRunner, makeStore
     ]);
     expect(await store.highestNonce()).toBe(undefined);
     await store.addAttempt("b", attempt(5, 2));
-    await store.addAttempt("a", attempt(6, 3));
+    await store.addAttempt("a", { ...attempt(6, 3), at: LATER });
     expect(await store.highestNonce()).toBe(6);
   });
 

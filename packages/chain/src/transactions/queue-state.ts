@@ -4,8 +4,9 @@ import type { PrivateKeyAccount, PublicClient } from "viem";
 import type { Head, OutboxStore, RpcPool, TxOutcome, TxRecord, TxState } from "../api.ts";
 import { readFeeMarket } from "../fees/fee-market.ts";
 import { type FeeMarket, type FeeOffer, type FeePolicy, offerFees, urgencyAt } from "../fees/fee-policy.ts";
-import { Listeners } from "../rpc/listeners.ts";
+import type { Listeners } from "../rpc/listeners.ts";
 import type { Entry } from "./entry.ts";
+import type { Fence } from "./fence.ts";
 
 export type Checkpoint = "tx-journalled" | "tx-broadcast" | "tx-mined";
 
@@ -29,6 +30,7 @@ export interface QueueParts {
   readonly pool: RpcPool;
   readonly account: PrivateKeyAccount;
   readonly store: OutboxStore;
+  readonly fence: Fence;
   readonly settings: QueueSettings;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -40,7 +42,7 @@ export interface QueueParts {
 export class QueueState {
   readonly parts: QueueParts;
   readonly entries = new Map<string, Entry>();
-  readonly changes = new Listeners<TxRecord>();
+  readonly changes: Listeners<TxRecord>;
   /** Nonces below are used up by transactions of ours that can no longer be undone; undefined while there are none. */
   base: number | undefined;
   /** Transaction count of the wallet at the newest block; undefined before the first look. */
@@ -54,8 +56,19 @@ export class QueueState {
   #market: { readonly hash: string; readonly market: FeeMarket } | undefined;
   #alarmMs: number | undefined;
 
-  constructor(parts: QueueParts) {
+  constructor(parts: QueueParts, changes: Listeners<TxRecord>) {
     this.parts = parts;
+    this.changes = changes;
+  }
+
+  /** Says that the round moved on. */
+  beat(): void {
+    this.parts.fence.beat();
+  }
+
+  /** When a change of this record is made: never before its last one, so that the store can tell a late write by its time. */
+  stamp({ record }: Entry): Date {
+    return new Date(Math.max(this.parts.clock.now().getTime(), record.updatedAt.getTime()));
   }
 
   get client(): PublicClient {
@@ -117,7 +130,7 @@ export class QueueState {
       readonly note?: string | null;
     } = {},
   ): Promise<void> {
-    await this.parts.store.setState(entry.id, state, { at: this.parts.clock.now(), ...change });
+    await this.parts.store.setState(entry.id, state, { at: this.stamp(entry), ...change });
     await this.refresh(entry);
   }
 
@@ -127,7 +140,7 @@ export class QueueState {
   }
 
   async reopen(entry: Entry, note?: string): Promise<void> {
-    await this.parts.store.reopen(entry.id, this.parts.clock.now());
+    await this.parts.store.reopen(entry.id, this.stamp(entry));
     entry.resend = false;
     entry.doubtedSinceMs = undefined;
     entry.cancelTried = false;
@@ -150,6 +163,7 @@ export class QueueState {
   }
 
   resolve(entry: Entry, outcome: TxOutcome): void {
+    this.parts.fence.check();
     entry.outcome = outcome;
     for (const waiter of entry.waiters) waiter.resolve(outcome);
     entry.waiters.clear();

@@ -2,6 +2,7 @@ import type { Head } from "../api.ts";
 import { raiseFees } from "../fees/fee-policy.ts";
 import { whyItWouldFail } from "./dispatch.ts";
 import { commitment, type Entry, newestAttempt } from "./entry.ts";
+import { journal } from "./journal.ts";
 import type { QueueState } from "./queue-state.ts";
 import { feesOf, signAttempt } from "./sign-attempt.ts";
 import { simulate } from "./simulate.ts";
@@ -67,7 +68,7 @@ async function replaceOrRepeat(state: QueueState, entry: Entry, head: Head, canc
  */
 export async function replace(state: QueueState, entry: Entry, head: Head, cancels: boolean): Promise<string | undefined> {
   const { record } = entry;
-  const { account, pool, clock, store, settings, checkpoint } = state.parts;
+  const { account, pool, clock, settings, checkpoint } = state.parts;
   const previous = newestAttempt(record);
   const { nonce, gas, intent } = record;
   if (previous === undefined || nonce === undefined || gas === undefined) return "it was never sent";
@@ -83,8 +84,7 @@ export async function replace(state: QueueState, entry: Entry, head: Head, cance
   if (content.gas * fees.maxFeePerGas + content.value + others > balance) return "the wallet cannot pay for it";
 
   const attempt = await signAttempt(account, { chainId: pool.chainId, nonce, fees, cancels, ...content }, clock);
-  await store.addAttempt(entry.id, { ...attempt, nonce, gas: content.gas });
-  await state.refresh(entry);
+  await journal(state, entry, { ...attempt, nonce, gas: content.gas });
   state.touch(entry, head);
   checkpoint("tx-journalled", entry.id);
   const verdict = verdictOf(await pool.broadcast(attempt.raw));

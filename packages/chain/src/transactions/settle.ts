@@ -24,7 +24,10 @@ export async function settle(state: QueueState, head: Head): Promise<void> {
   noticeForeign(state, latest);
   const line = state.line();
   const shown = line.filter(({ record }) => record.nonce < latest || record.state !== "sent");
-  const found = await mapBounded(shown, PARALLEL_READS, async (entry) => ({ entry, receipt: await findReceipt(state, entry) }));
+  const found = await mapBounded(shown, PARALLEL_READS, async (entry) => ({
+    entry,
+    receipt: await findReceipt(state, entry).finally(() => state.beat()),
+  }));
   for (const entry of line) if (!shown.includes(entry)) entry.doubtedSinceMs = undefined;
   for (const { entry, receipt } of found) {
     if (receipt !== undefined) await mined(state, entry, receipt, head);

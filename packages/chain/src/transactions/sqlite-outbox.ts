@@ -118,6 +118,11 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
     if (found === undefined) throw new CodedError("CHN-3009", { id });
     return recordRow.parse(found);
   };
+  const unchangedSince = (id: string, at: Date) => {
+    const found = row(id);
+    if (at < found.updated_at) throw new CodedError("CHN-3010", { id });
+    return found;
+  };
   const read = (raw: unknown): TxRecord => {
     const parsed = recordRow.parse(raw);
     return toRecord(
@@ -157,7 +162,8 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
     },
     async addAttempt(id, attempt) {
       together(() => {
-        const { seq } = row(id);
+        const { seq, nonce } = unchangedSince(id, attempt.at);
+        if (nonce !== undefined && nonce !== attempt.nonce) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
         const other = holder.get(attempt.nonce);
         if (other !== undefined && other.id !== id) throw new CodedError("CHN-3006", { nonce: attempt.nonce });
         fix.run(attempt.nonce, attempt.gas.toString(), attempt.at.getTime(), seq);
@@ -167,7 +173,7 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
     },
     async setState(id, state, change) {
       together(() => {
-        const old = row(id);
+        const old = unchangedSince(id, change.at);
         const forgets = state === "waiting" || state === "sent";
         const kept = forgets
           ? { hash: undefined, block: undefined, paid: undefined }
@@ -187,7 +193,7 @@ export function sqliteOutbox(db: DatabaseSync): OutboxStore {
     },
     async reopen(id, at) {
       together(() => {
-        const { seq } = row(id);
+        const { seq } = unchangedSince(id, at);
         forgetAttempts.run(seq);
         forget.run(at.getTime(), seq);
       });

@@ -105,4 +105,10 @@ export const CHAIN_ERRORS = {
     fix: "Report it with the support bundle.",
     retry: "bug",
   },
+  "CHN-3010": {
+    message: "The outbox record {id} was changed meanwhile, so a late change of it was refused",
+    cause: "A call to the outbox hung, was given up, and arrived after all.",
+    fix: "Nothing: the transaction queue has gone on without it.",
+    retry: "retry",
+  },
 } as const satisfies Record<string, ErrorDescriptor>;
