@@ -11,7 +11,7 @@ const TELL_MS = 15_000;
 
 const health = z.object({
   status: z.string(),
-  components: z.object({ loops: z.object({ status: z.string(), details: z.record(z.string(), z.unknown()) }) }),
+  components: z.object({ loops: z.object({ status: z.string(), details: z.record(z.string(), z.unknown()).optional() }) }),
 });
 const status = z.object({ doing: z.object({ stalls: z.array(z.object({ loop: z.string(), mendedAt: z.string().nullable() })) }) });
 const overview = z.object({ needs: z.array(z.object({ level: z.string(), text: z.string() })) });
@@ -90,7 +90,8 @@ function scenarioOf(hang: Hang): Scenario<Rig> {
           "health",
           async () => {
             const report = health.parse(await json(`${url}/health`));
-            return String(report.components.loops.details.last ?? "").startsWith(loop) ? report : undefined;
+            const { last, stalled } = report.components.loops.details ?? {};
+            return String(stalled ?? last ?? "").includes(loop) ? report : undefined;
           },
           signal,
         );
