@@ -38,6 +38,7 @@ const HANGS: readonly Hang[] = [
   { loop: "demand", words: /asking for tasks (stood|has stood) still/ },
   { loop: "reporter", words: /telling the scheduler about task 0x[0-9a-f]{64} (stood|has stood) still/ },
   { loop: "ping", words: /the heart-beat to its scheduler .*(stood|has stood) still/ },
+  { loop: "transactions", words: /sending and following the wallet's transactions .*(stood|has stood) still/ },
   { loop: "container", words: /following an app's container .*(stood|has stood) still/ },
 ];
 
