@@ -4,7 +4,7 @@ import ts from "typescript";
 
 /** Where loops run for weeks. Commands that a person waits for, helpers of tests and the page in the browser are left out. */
 const PRODUCT = ["packages/*/src/**/*.ts", "apps/*/src/**/*.ts"];
-const ELSEWHERE = /\.test\.ts$|^packages\/testkit\/|\/src\/test\/|^apps\/worker\/src\/page\/client\/|\/generated\/|conformance/;
+const ELSEWHERE = /\.test\.ts$|^packages\/testkit\/|\/test\/|^apps\/worker\/src\/page\/client\/|\/generated\/|conformance/;
 const EXPLANATION = /\/\/ Bounded: .{10,}/;
 
 export interface LoopFault {

@@ -1,5 +1,6 @@
 import { REPLICATE_STATUSES, statusRow } from "@iexec-ts/poco";
 import { CATALOGUE, type ConfigShape, type ErrorDescriptor, renderReference } from "@iexec-ts/service";
+import { type Blame, type Consequence, FAULTS, type Fault } from "@iexec-ts/worker";
 
 /** A generated page: where it goes and what it holds. */
 export interface Page {
@@ -31,6 +32,28 @@ const RETRY: Readonly<Record<ErrorDescriptor["retry"], string>> = {
   bug: "ours: please report it",
 };
 
+const BLAME: Readonly<Record<Blame, string>> = {
+  app: "the app's",
+  requester: "the requester's",
+  peer: "of somebody who is called",
+  host: "this host's",
+  us: "ours",
+};
+
+const CONSEQUENCE: Readonly<Record<Consequence, string>> = {
+  report: "the task's status says so",
+  "retry, then report": "tried again for as long as one download may take, then the task's status says so",
+  "retry, then give back": "tried again while another worker could still do the task, then given back to the scheduler",
+  "give back": "given back to the scheduler at once",
+  alarm: "the worker takes no more tasks",
+};
+
+/** What a task that meets this error comes to; nothing for codes that no task can meet. */
+function faultLine(code: string): string {
+  const fault: Fault | undefined = new Map<string, Fault>(Object.entries(FAULTS)).get(code);
+  return fault === undefined ? "" : `\n- Fault in a task: ${BLAME[fault.blame]}; ${CONSEQUENCE[fault.follows]}`;
+}
+
 const asText = (template: string): string => template.replace(/\{(\w+)\}/g, "<$1>").replaceAll("<", "\\<");
 
 export function errorsPage(): Page {
@@ -39,7 +62,7 @@ export function errorsPage(): Page {
   const sections = [...areas].map(([area, errors]) => {
     const parts = errors.map(
       ([code, { message, cause, fix, retry }]) =>
-        `### ${code}\n\n${asText(message).split("\n")[0]}\n\n- Usual cause: ${asText(cause)}\n- What to do: ${asText(fix)}\n- Kind: ${retry} (${RETRY[retry]})`,
+        `### ${code}\n\n${asText(message).split("\n")[0]}\n\n- Usual cause: ${asText(cause)}\n- What to do: ${asText(fix)}\n- Kind: ${retry} (${RETRY[retry]})${faultLine(code)}`,
     );
     return `## ${AREAS[area] ?? area}\n\n${parts.join("\n\n")}`;
   });

@@ -5,6 +5,7 @@ import { createKuboIpfs, type IpfsStore, type OutputLimits, openIpfsStore, regis
 import {
   type Clock,
   CodedError,
+  countErrors,
   createHealth,
   createHttpServer,
   createMetrics,
@@ -102,6 +103,7 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       return { status: "UP" };
     });
     const metrics = createMetrics("iexec_result_proxy_");
+    const logger = countErrors(deps.logger, metrics);
     const api = await createHttpServer({
       name: "result-proxy",
       version: VERSION,
@@ -109,7 +111,7 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       port: config.port,
       portSetting: "IEXEC_RESULT_PROXY_PORT or --port",
       requestTimeoutMs: config.uploadTimeoutMs,
-      logger: deps.logger,
+      logger,
       metrics,
       health,
     });
@@ -123,7 +125,7 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       signal: stop.signal,
       onRefusal: (error) => {
         metrics.countError(error);
-        deps.logger.debug("refused", { code: error.code, error });
+        logger.debug("refused", { code: error.code, error });
       },
     });
     const gateway = await createHttpServer({

@@ -1,6 +1,13 @@
 #!/usr/bin/env node
-import { runScheduler } from "./main.ts";
+import { setFlagsFromString } from "node:v8";
 
+/**
+ * The space for new objects stays small, and garbage is collected before there is much of it: with the engine's own settings forty
+ * tasks a minute take 400 MiB, of which 50 are in use. Set before the modules are loaded, which otherwise makes that space grow at once.
+ */
+for (const flag of ["--semi-space-growth-factor=1", "--optimize-for-size"]) setFlagsFromString(flag);
+
+const { runScheduler } = await import("./main.ts");
 const output = { out: (text: string) => void process.stdout.write(text), err: (text: string) => void process.stderr.write(text) };
 process.exitCode = await runScheduler(process.argv.slice(2), process.env, output);
 // What was cut short when its time was over may still hold the process.

@@ -6,6 +6,7 @@ import {
   acquireLock,
   backoff,
   CodedError,
+  countErrors,
   createHealth,
   createHttpServer,
   createMetrics,
@@ -107,12 +108,11 @@ function watchHealth(health: Health, database: Database, pool: RpcPool): void {
 export async function start(options: SchedulerOptions, deps: SchedulerDeps = {}): Promise<Scheduler> {
   const clock = deps.clock ?? systemClock;
   const random = deps.random ?? systemRandom;
-  const logger = deps.logger ?? silentLogger;
   const metrics = deps.metrics ?? createMetrics("iexec_scheduler_");
+  const logger = countErrors(deps.logger ?? silentLogger, metrics);
   const shutdown = createShutdown({ graceMs: CLOSE_MS, clock });
   const onError = (thrown: unknown): void => {
-    const error = metrics.countError(thrown);
-    logger.error("something failed", { error });
+    logger.error("something failed", { error: CodedError.from(thrown) });
   };
 
   const watchdog = deps.watchdog ?? createWatchdog({ clock, log: logger, random });

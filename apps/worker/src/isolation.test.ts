@@ -23,7 +23,7 @@ const BAD: IsolationProof = { ...GOOD, proven: false, limits: [{ limit: "memory"
 
 /** A worker's start on a host where the probe answers so. */
 function start(
-  answers: readonly (IsolationProof | CodedError | Promise<IsolationProof>)[],
+  answers: readonly (IsolationProof | Error | Promise<IsolationProof>)[],
   over: Partial<IsolationOptions & { key: string }> = {},
 ) {
   let probes = 0;
@@ -36,7 +36,7 @@ function start(
         prove: async () => {
           const answer = answers[Math.min(probes, answers.length - 1)];
           probes += 1;
-          if (answer instanceof CodedError) throw answer;
+          if (answer instanceof Error) throw answer;
           if (answer === undefined) throw new Error("no answer");
           return answer;
         },
@@ -76,6 +76,13 @@ test("ten workers of one process and base folder prove at once: none fails, one 
   expect(await Promise.all(guards.map((guard) => codeOf(guard.ready(never))))).toEqual(Array(10).fill(undefined));
   expect(await readProof(join(dir, "isolation.json"))).toMatchObject({ proven: true });
   expect(await readdir(dir)).toEqual(["isolation.json"]);
+});
+
+test("a probe that trips over this host, or over a mistake of ours, says nothing about the isolation: it is made again", async () => {
+  const disk = Object.assign(new Error("ENOSPC: planted"), { code: "ENOSPC" });
+  const { guard, probes } = start([disk, new TypeError("planted"), GOOD]);
+  expect(await codeOf(guard.ready(never))).toBe(undefined);
+  expect(probes()).toBe(3);
 });
 
 test("a proof that cannot be written down is a proof", async () => {

@@ -12,6 +12,7 @@ import {
   type Watchdog,
 } from "@iexec-ts/service";
 import { z } from "zod";
+import { faultFrom, faultOf } from "./replicate/faults.ts";
 import { canRetry } from "./replicate/retry.ts";
 
 const proofSchema = z.object({
@@ -169,8 +170,9 @@ export class IsolationGuard {
         );
         return;
       } catch (thrown) {
-        const error = CodedError.from(thrown);
-        if (signal.aborted || !canRetry(error) || error.code === "SBX-1502") throw error;
+        const error = faultFrom(thrown);
+        const passes = canRetry(error) || faultOf(error).blame === "us";
+        if (signal.aborted || !passes || error.code === "SBX-1502") throw error;
         log.warn("isolation could not be proved yet", { error });
         await clock.sleep(waits.nextMs(), signal);
       }

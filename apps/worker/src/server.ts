@@ -1,14 +1,5 @@
 import { type Hex, isFinal } from "@iexec-ts/poco";
-import {
-  CodedError,
-  createHealth,
-  createHttpServer,
-  createMetrics,
-  type HttpServer,
-  type Logger,
-  systemClock,
-  tellStalls,
-} from "@iexec-ts/service";
+import { CodedError, createHealth, createHttpServer, type HttpServer, type Logger, systemClock, tellStalls } from "@iexec-ts/service";
 import { parsePage } from "./cli/facts/page-facts.ts";
 import type { WorkerSettings } from "./config.ts";
 import { doingOf, doingView } from "./control/doing.ts";
@@ -40,7 +31,7 @@ export async function serveWorker(
   settings: WorkerSettings,
   logger: Logger,
 ): Promise<HttpServer & { readonly url: string }> {
-  const metrics = createMetrics("iexec_worker_", { withProcess: true });
+  const { metrics } = worker;
   const health = createHealth();
   health.register("scheduler", () => ({
     status: (worker.link?.state ?? "down") === "down" ? "DOWN" : "UP",

@@ -8,8 +8,11 @@ import {
   type Clock,
   Closers,
   CodedError,
+  countErrors,
+  createMetrics,
   createWatchdog,
   type Logger,
+  type Metrics,
   openScope,
   type Random,
   systemClock,
@@ -40,6 +43,7 @@ import type { Checkpoint, Ports } from "./replicate/ports.ts";
 import { recover } from "./replicate/recover.ts";
 import type { Replicate, StatusChange } from "./replicate/replicate.ts";
 import { appContainer } from "./replicate/stages/compute.ts";
+import { tellUnhappy } from "./replicate/unhappy.ts";
 import { connectPatiently } from "./session/connect.ts";
 import { slotsInUse } from "./session/demand.ts";
 import { takeIn } from "./session/intake.ts";
@@ -100,6 +104,8 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   readonly standing: Standing;
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
   readonly refusal: Refusal | undefined;
+  /** Errors are counted from the start. */
+  readonly metrics: Metrics;
   onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
   /**
    * Stops asking, leaves what is under way resumable, closes everything. Idempotent.
@@ -125,7 +131,9 @@ export const LOOP_GRACE_MS = 3_000;
  * Errors: WRK-10xx (host, lock, pool), SBX-1001 (Docker), CHN-… (nodes), WIR-… (a scheduler that refuses).
  */
 export async function startWorker({ settings, account }: WorkerOptions, deps: WorkerDeps): Promise<WorkerHandle> {
-  const { log, clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
+  const { clock = systemClock, random = systemRandom, checkpoint = () => undefined, live = fixedSettings(settings) } = deps;
+  const metrics = createMetrics("iexec_worker_", { withProcess: true });
+  const log = countErrors(deps.log, metrics);
   const { watchdog = createWatchdog({ clock, log, random, graceMs: LOOP_GRACE_MS }) } = deps;
   const closers = new Closers({ clock, hangAt: deps.hangAt });
   const stop = new AbortController();
@@ -150,11 +158,8 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
     const journal = new Journal(join(settings.stateDir, `${worker}.sqlite`), worker, () => clock.now());
     closers.add("journal", () => journal.shut());
     rememberName(journal.db, settings.name);
-    journal.onChange(({ taskId, status }) => {
-      checkpoint(`status:${status}`);
-      if (status === "REVEAL_TIMEOUT" || status === "CANT_REVEAL")
-        log.error("stake may be lost", { error: new CodedError("WRK-1316", { taskId }) });
-    });
+    journal.onChange(({ status }) => checkpoint(`status:${status}`));
+    tellUnhappy(journal, log);
     const tee = teeOf(settings, await lookForTee(deps.hostRoot));
     for (const error of tee.problems) log.warn("no trusted execution", { error });
     const operation = new Operation(journal.db, clock);
@@ -376,6 +381,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
       get link() {
         return link;
       },
+      metrics,
       onStatus: (listener) => journal.onChange(listener),
       close,
     };

@@ -55,8 +55,9 @@ async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): P
 const poolTask = (rig: Rig, { id }: SoakTask): Promise<PoolTaskView | undefined> => rig.poolTask(id).catch(() => undefined);
 
 /**
- * Waits until every task has ended as it may, `boundMs` at the most, then says how each did.
+ * Waits until every task has ended as it may, then says how each did.
  *
+ * @param boundMs - gives up when no task has ended for so long: on a slow machine the last ones take their time
  * @param signal - ends it with its reason
  */
 export async function judge(
@@ -66,7 +67,7 @@ export async function judge(
   boundMs: number,
   signal: AbortSignal,
 ): Promise<Judgement> {
-  const until = Date.now() + boundMs;
+  let until = Date.now() + boundMs;
   const verdicts = new Map<string, Verdict>();
   let open = [...ledger.tasks];
   for (;;) {
@@ -77,7 +78,9 @@ export async function judge(
     await each(worth, async (task) => {
       verdicts.set(task.id, verdictOf(task, await ledger.end(task.id), task.kind === "exit" ? await poolTask(rig, task) : undefined));
     });
+    const before = open.length;
     open = open.filter(({ id }) => (verdicts.get(id) ?? "open") === "open");
+    if (open.length < before) until = Date.now() + boundMs;
     if (open.length === 0 || isLast) break;
     await delay(LOOK_MS, undefined, { signal });
   }

@@ -54,12 +54,13 @@ export class Ledger {
     return this.tasks.filter(({ id, kind, boughtAtMs }) => kind !== "exit" && boughtAtMs > late && !this.#over.has(id)).length;
   }
 
-  /** Reads the blocks since the last look. */
+  /** Reads the blocks since the last look. A node that does not answer now, on a busy machine, is asked for them the next time. */
   async follow(): Promise<void> {
     const { client, hub: address } = this.#rig.chain;
-    const head = await client.getBlockNumber();
-    if (head < this.#next) return;
-    const logs = await client.getLogs({ address, fromBlock: this.#next, toBlock: head });
+    const head = await client.getBlockNumber().catch(() => undefined);
+    if (head === undefined || head < this.#next) return;
+    const logs = await client.getLogs({ address, fromBlock: this.#next, toBlock: head }).catch(() => undefined);
+    if (logs === undefined) return;
     for (const { args } of parseEventLogs({ abi: HUB_ABI, logs, eventName: ["TaskFinalize", "TaskClaimed"] })) this.#over.add(args.taskid);
     this.#next = head + 1n;
   }

@@ -71,7 +71,7 @@ async function ofAll(run: {
     ...files.map((name) => `file ${name}`),
     ...processes.map((line) => `process ${line}`),
     ...labelled,
-    ...tags.filter((name) => name.startsWith(`${run.registry}/`)).map((name) => `image ${name}`),
+    ...tags.filter((name) => name.startsWith(`${run.registry}/iexec-ts/probe`)).map((name) => `image ${name}`),
   ];
 }
 

@@ -44,7 +44,7 @@ export interface SoakReport extends BenchReport {
   readonly completed: number;
   readonly failed_as_expected: number;
   readonly stuck: number;
-  /** A task that is not over so long after the last one was bought counts as stuck. */
+  /** Tasks that are left when none has ended for so long, and nothing more is bought, count as stuck. */
   readonly stuck_bound_seconds: number;
   readonly stuck_tasks: readonly StuckTask[];
   readonly tasks_per_minute: number;
@@ -99,6 +99,8 @@ function figuresOf(run: SoakRun): Readonly<Record<string, Figure>> {
     if (rss.length > 0) figures[`${name}_rss_mib`] = figure(rss, "MiB");
     if (heap.length > 0) figures[`${name}_heap_mib`] = figure(heap, "MiB");
     if (growths.length > 0) figures[`${name}_rss_growth_mib_per_100`] = figure(growths, "MiB", GROWTH_TARGETS[role], Math.max(...growths));
+    const cpu = all.flatMap((one) => growthOf(one, (sample) => sample.cpuSeconds) ?? []);
+    if (cpu.length > 0) figures[`${name}_cpu_s_per_100`] = figure(cpu, "s", undefined, Math.max(...cpu));
     if (heapGrowths.length > 0)
       figures[`${name}_heap_growth_mib_per_100`] = figure(heapGrowths, "MiB", undefined, Math.max(...heapGrowths));
   }
@@ -153,7 +155,7 @@ export function reportOf(run: SoakRun): SoakReport {
 
 /** For a person. */
 export function renderReport(report: SoakReport): string {
-  const counts = `${report.tasks} tasks in ${report.minutes} minutes: ${report.completed} completed, ${report.failed_as_expected} failed as expected, ${report.stuck} stuck after ${report.stuck_bound_seconds} s, ${report.leftovers} leftovers; seed ${report.seed}`;
+  const counts = `${report.tasks} tasks in ${report.minutes} minutes: ${report.completed} completed, ${report.failed_as_expected} failed as expected, ${report.stuck} stuck (none ended for ${report.stuck_bound_seconds} s), ${report.leftovers} leftovers; seed ${report.seed}`;
   const stuck = report.stuck_tasks.flatMap(({ taskId, kind, ageSeconds, chain, replicates, workers }) => [
     `  STUCK ${kind} ${taskId}, ${ageSeconds} s old, on chain ${chain}`,
     ...replicates.map((line) => `    pool: ${line}`),

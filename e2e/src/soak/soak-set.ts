@@ -4,8 +4,8 @@ import { ROOT, withCommand } from "../demo/command.ts";
 import type { ScenarioSet } from "../scenario.ts";
 
 const MINUTES = 3;
-/** Three minutes of buying, the start, the tail at its longest, the end. */
-const LIMIT_MS = 720_000;
+/** Three minutes of buying, and on a machine with much else to do as long again for the start, the last tasks and the end. */
+const LIMIT_MS = 1_200_000;
 
 const report = z.object({
   tasks: z.number(),

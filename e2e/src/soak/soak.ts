@@ -35,7 +35,7 @@ const BACKLOG_PER_WORKER = 4;
 const SAMPLE_MS = 2_000;
 const PROGRESS_MS = 30_000;
 const LOOK_MS = 250;
-/** From the last task bought to the last one over. A killed worker is missed after a minute, an upload after two. */
+/** The longest time in which no task ends. A killed worker is missed after a minute, an upload after two. */
 const BOUND_MS = { plain: 240_000, kill: 480_000 };
 
 /** State folders of the workers, at one moment. */
@@ -139,7 +139,7 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
     trading.abort();
     const kills = await killing;
     const boundMs = options.kill ? BOUND_MS.kill : BOUND_MS.plain;
-    say(`nothing more is bought; waiting up to ${boundMs / 1_000} s for the last of ${ledger.tasks.length} tasks`);
+    say(`nothing more is bought; waiting for the last of ${ledger.tasks.length} tasks, until none has ended for ${boundMs / 1_000} s`);
     const judgement = await judge(world.rig, ledger, world.workers, boundMs, signal);
     await Promise.all(world.watched.map((one) => one.readMetrics()));
     const addresses = world.workers.map(({ process }) => process.address);

@@ -10,12 +10,15 @@ export interface Sample {
   readonly fds: number;
   /** As the metrics page last said; undefined where it does not. */
   readonly heapMib: number | undefined;
+  /** Spent since it was started. */
+  readonly cpuSeconds: number;
   /** How often the process had been started. */
   readonly life: number;
 }
 
 const METRICS_MS = 5_000;
 const MIB = 1_024 ** 2;
+const TICKS_PER_SECOND = 100;
 
 /** The metrics page's errors by code. */
 export function errorsIn(page: string): ReadonlyMap<string, number> {
@@ -80,13 +83,16 @@ export class Watched<P extends ProgramProcess = ProgramProcess> {
   async sample(tasks: number): Promise<void> {
     const { pid, running } = this.process;
     if (pid === undefined || !running) return;
-    const [status, fds] = await Promise.all([
+    const [status, stat, fds] = await Promise.all([
       readFile(`/proc/${pid}/status`, "utf8").catch(() => ""),
+      readFile(`/proc/${pid}/stat`, "utf8").catch(() => ""),
       readdir(`/proc/${pid}/fd`).catch(() => []),
     ]);
     const kib = /VmRSS:\s+(\d+)/.exec(status)?.[1];
     if (kib === undefined) return;
-    this.samples.push({ tasks, rssMib: Number(kib) / 1_024, fds: fds.length, heapMib: this.#heapMib, life: this.#life });
+    const times = stat.split(") ")[1]?.split(" ") ?? [];
+    const cpuSeconds = (Number(times[11]) + Number(times[12])) / TICKS_PER_SECOND;
+    this.samples.push({ tasks, rssMib: Number(kib) / 1_024, fds: fds.length, heapMib: this.#heapMib, cpuSeconds, life: this.#life });
   }
 
   /** Reads its metrics page: the heap, and errors by code. */

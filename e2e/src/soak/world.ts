@@ -4,6 +4,7 @@ import type { RunService, ServiceProgram } from "@iexec-ts/network";
 import type { Address } from "@iexec-ts/poco";
 import { freePort } from "@iexec-ts/service";
 import type { Side } from "@iexec-ts/testkit";
+import { z } from "zod";
 import { buildProbeImage } from "../rig/probe-image.ts";
 import { ProgramProcess } from "../rig/program-process.ts";
 import { type Rig, startRig } from "../rig/rig.ts";
@@ -54,6 +55,22 @@ async function ready(watched: Watched, signal: AbortSignal): Promise<void> {
     if (crash !== undefined) throw new Error(`${crash}: ${await lastWords(watched)}`);
     if (Date.now() > until) throw new Error(`${watched.name} does not answer at ${watched.url}: ${await lastWords(watched)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const workersAnswer = z.object({ workers: z.array(z.object({ wallet: z.string() })) });
+
+/** A worker first proves its isolation, which takes seconds; its page is up before. */
+async function registered(schedulerUrl: string, workers: readonly Watched<WorkerProcess>[], signal: AbortSignal): Promise<void> {
+  const until = Date.now() + READY_MS * 2;
+  for (;;) {
+    signal.throwIfAborted();
+    const answer = await fetch(`${schedulerUrl}/v1/workers`);
+    const known = new Set(workersAnswer.parse(await answer.json()).workers.map(({ wallet }) => wallet));
+    const missing = workers.find(({ process }) => !known.has(process.address));
+    if (missing === undefined) return;
+    if (Date.now() > until) throw new Error(`${missing.name} does not join the workerpool: ${await lastWords(missing)}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 
@@ -113,6 +130,7 @@ export async function openWorld(options: { readonly workers: number; readonly tm
       worker.start();
     }
     await Promise.all(workers.map((worker) => ready(worker, signal)));
+    await registered(schedulerUrl, workers, signal);
     const order = ({ kind, volume }: Lot): Parameters<Rig["buy"]> => {
       const bag = { volume: BigInt(volume) };
       switch (kind) {

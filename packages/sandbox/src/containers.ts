@@ -3,6 +3,7 @@ import { LABELS, type RunSpec } from "./api.ts";
 import type { containerConfig } from "./container-config.ts";
 import type { Engine } from "./engine.ts";
 import { type ContainerDetails, containerListSchema, containerSchema, createdSchema } from "./engine-schemas.ts";
+import { startError } from "./start-errors.ts";
 
 /** Starting can be slow on a busy host: image layers are mounted, a network is built. */
 const START_TIMEOUT_MS = 180_000;
@@ -38,7 +39,7 @@ export function deadlineOf(found: ContainerDetails, fallback: Date): Date {
 /**
  * Undefined when the name was taken meanwhile.
  *
- * Errors: SBX-1001, SBX-1202, SBX-1204, SBX-1206.
+ * Errors: SBX-1001, SBX-1202, SBX-1203 (the image names no command), SBX-1204, SBX-1206.
  * SIDE EFFECTS: creates a container.
  */
 export async function createContainer(
@@ -50,6 +51,7 @@ export async function createContainer(
   const refused = (reason: string): never => {
     const missing = /bind source path does not exist: (.*)$/.exec(reason)?.[1];
     if (missing !== undefined) throw new CodedError("SBX-1206", { path: missing });
+    if (/no command specified/i.test(reason)) throw new CodedError("SBX-1203", { name: spec.name, reason });
     throw new CodedError("SBX-1202", { name: spec.name, reason });
   };
   const gone = (): never => {
@@ -63,10 +65,10 @@ export async function createContainer(
   return created?.Id;
 }
 
-/** Idempotent. Errors: SBX-1001, SBX-1203. SIDE EFFECTS: starts the container. */
+/** Idempotent. Errors: SBX-1001, SBX-1203 the image's fault, SBX-1207 the host's. SIDE EFFECTS: starts the container. */
 export async function startContainer(engine: Engine, id: string, name: string, signal?: AbortSignal): Promise<void> {
   const refused = (reason: string): never => {
-    throw new CodedError("SBX-1203", { name, reason });
+    throw startError(name, reason);
   };
   await engine.send(
     { method: "POST", path: `/containers/${id}/start` },

@@ -67,7 +67,7 @@ export interface DockerSandbox extends Sandbox {
 }
 
 const NAME_ATTEMPTS = 5;
-const REFUSALS = ["SBX-1202", "SBX-1204", "SBX-1206"] as const;
+const REFUSALS = ["SBX-1202", "SBX-1203", "SBX-1204", "SBX-1206"] as const;
 const SILENT: SandboxLogger = { info: () => undefined, warn: () => undefined };
 
 /**
@@ -325,7 +325,7 @@ class DockerAdapter implements DockerSandbox {
     try {
       await startContainer(this.#engine, id, spec.name, signal);
     } catch (thrown) {
-      if (hasCode(thrown, "SBX-1203")) {
+      if (hasCode(thrown, "SBX-1203") || hasCode(thrown, "SBX-1207")) {
         await removeContainer(this.#engine, id);
         // A gVisor that failed to start leaves its processes behind, also when it was the image's fault.
         const swept = await sweepOrphans(id);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Clock, CodedError, hasCode } from "@iexec-ts/service";
+import { type Clock, CodedError } from "@iexec-ts/service";
 import type { EngineReport, NetworkPolicy, PulledImage, Running, RunSpec } from "./api.ts";
 import type { Engine } from "./engine.ts";
 import type { SandboxLogger } from "./options.ts";
@@ -69,7 +69,7 @@ export async function proveOnEngine(ports: ProvePorts, request: ProofRequest, si
         );
         return { runtime, network, proven: limits.every(({ proven }) => proven), limits };
       } catch (thrown) {
-        const unusable = hasCode(thrown, "SBX-1202") || hasCode(thrown, "SBX-1203");
+        const unusable = ["SBX-1202", "SBX-1203", "SBX-1207"].some((code) => CodedError.from(thrown).code === code);
         const gvisor = [offline, runtime].some(isGvisor);
         if (!unusable || !gvisor || !ports.auto) throw thrown;
         const { message } = CodedError.from(thrown);

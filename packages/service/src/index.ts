@@ -36,6 +36,7 @@ export {
   type ValueOf,
   type Values,
 } from "./config/setting.ts";
+export { countErrors } from "./count-errors.ts";
 export {
   appendTo,
   placeFolder,

@@ -32,7 +32,7 @@ export interface Metrics {
   counter<const L extends string = never>(spec: MetricSpec<L>): Counter<L>;
   gauge<const L extends string = never>(spec: MetricSpec<L> & { readonly read?: () => number }): Gauge<L>;
   histogram<const L extends string = never>(spec: MetricSpec<L> & { readonly buckets: readonly number[] }): Histogram<L>;
-  /** Counts anything thrown in `iexec_errors_total{code}` and returns it as a coded error. */
+  /** Counts anything thrown in `iexec_errors_total{code}`, each object once however often it is passed on, and returns it as a coded error. */
   countError(thrown: unknown): CodedError;
   /** The page at /metrics. */
   text(): Promise<string>;
@@ -61,6 +61,7 @@ export function createMetrics(prefix: string, options: { readonly withProcess?: 
     labelNames: ["code"],
     registers: [registry],
   });
+  const counted = new WeakSet<object>();
   const common = <L extends string>({ name, help, labels = [] }: MetricSpec<L>) => ({
     name: `${prefix}${name}`,
     help,
@@ -102,6 +103,10 @@ export function createMetrics(prefix: string, options: { readonly withProcess?: 
     },
     countError(thrown) {
       const coded = CodedError.from(thrown);
+      if (typeof thrown === "object" && thrown !== null) {
+        if (counted.has(thrown)) return coded;
+        counted.add(thrown).add(coded);
+      }
       errors.inc({ code: coded.code });
       return coded;
     },

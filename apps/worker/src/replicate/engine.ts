@@ -1,9 +1,20 @@
 import { nanoRlc, type TaskId, type TaskObservation } from "@iexec-ts/poco";
-import { type Backoff, CodedError, createWatchdog, openScope, orAborted, type Pulse, type Watchdog } from "@iexec-ts/service";
+import {
+  type Backoff,
+  CodedError,
+  createWatchdog,
+  type ErrorCode,
+  openScope,
+  orAborted,
+  type Pulse,
+  type Watchdog,
+} from "@iexec-ts/service";
 import type { TaskNotification } from "@iexec-ts/wire";
 import { type Activity, ActivityNotes } from "./activity.ts";
 import { type Decision, decide, type Observation, type Stage } from "./decide.ts";
+import { faultFrom, faultOf } from "./faults.ts";
 import { gasNeeded } from "./gas-reserve.ts";
+import { giveBack } from "./give-back.ts";
 import type { Ports } from "./ports.ts";
 import type { Replicate } from "./replicate.ts";
 import { canRetry } from "./retry.ts";
@@ -54,6 +65,8 @@ export class ReplicateEngine {
   readonly #notes = new ActivityNotes();
   readonly #stop = new AbortController();
   readonly #unsubscribe: () => void;
+  /** Alarms are raised once each. */
+  readonly #alarmed = new Set<ErrorCode>();
 
   constructor(ports: Ports, options: EngineOptions) {
     this.#ports = ports;
@@ -132,7 +145,7 @@ export class ReplicateEngine {
         }
       } catch (thrown) {
         if (signal.aborted) return;
-        const error = CodedError.from(thrown);
+        const error = faultFrom(thrown);
         log.warn("replicate will try again", { taskId, status: journal.find(taskId)?.status, error });
         this.#notes.failed(taskId, error, clock.now());
         await clock.sleep(backoff.nextMs(), signal).catch(() => undefined);
@@ -179,7 +192,23 @@ export class ReplicateEngine {
     for (const listener of this.#closedListeners) listener(replicate);
   }
 
-  async #runStage({ taskId, ports, pulse }: Turn, stage: Stage): Promise<void> {
+  /** Runs a stage; one that failed is given back where the table of faults says so, and thrown on to be tried again otherwise. */
+  async #runStage(turn: Turn, stage: Stage): Promise<void> {
+    const { taskId, ports, pulse } = turn;
+    try {
+      await this.#work(turn, stage);
+    } catch (thrown) {
+      const error = faultFrom(thrown);
+      if (pulse.signal.aborted) throw error;
+      if (faultOf(error).follows === "alarm" && !this.#alarmed.has(error.code)) {
+        this.#alarmed.add(error.code);
+        this.#options.onAlarm(error);
+      }
+      if (!(await giveBack(ports.journal.get(taskId), stage, error, ports))) throw error;
+    }
+  }
+
+  async #work({ taskId, ports, pulse }: Turn, stage: Stage): Promise<void> {
     const work = STAGES[stage];
     if (!DROPPABLE.has(stage)) return work(ports.journal.get(taskId), ports, pulse.signal);
 

@@ -29,13 +29,14 @@ export function taskPaths(tasksDir: string, taskId: TaskId): TaskPaths {
  * container without capabilities writes there with whatever uid its image names. Drafts that a crashed run left are removed: an app would
  * see them among its inputs.
  */
-export async function createTaskFolders(paths: TaskPaths): Promise<void> {
+export async function createTaskFolders(paths: TaskPaths): Promise<{ readonly outputIsNew: boolean }> {
   await mkdir(paths.root, { recursive: true, mode: 0o700 });
   await chmod(paths.root, 0o700);
   await mkdir(paths.input, { recursive: true, mode: 0o755 });
-  await mkdir(paths.iexecOut, { recursive: true, mode: 0o777 });
+  const outputIsNew = (await mkdir(paths.iexecOut, { recursive: true, mode: 0o777 })) !== undefined;
   await chmod(paths.iexecOut, 0o777);
   for (const folder of [paths.input, paths.output]) await sweepDrafts(folder);
+  return { outputIsNew };
 }
 
 /**

@@ -41,7 +41,7 @@ export interface Ports {
   readonly pool: Pick<RpcPool, "onHead" | "waitForBlock">;
   readonly hub: Hub;
   readonly queue: Pick<TxQueue, "submit" | "quote">;
-  readonly sandbox: Pick<Sandbox, "pull" | "run" | "reap">;
+  readonly sandbox: Pick<Sandbox, "pull" | "run" | "reap" | "list" | "findImage">;
   /** Resolves when an app may run on this host. Errors: SBX-1501. */
   readonly isolation: { ready(signal: AbortSignal): Promise<void> };
   readonly results: ResultStore;

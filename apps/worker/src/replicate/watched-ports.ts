@@ -98,6 +98,8 @@ export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
       },
     },
     sandbox: {
+      list: (labels) => sandbox.list(labels),
+      findImage: (image) => sandbox.findImage(image),
       pull: (image, options, signal) => sandbox.pull(image, { ...options, onAlive: alive }, signal),
       run: async (spec, signal) => {
         refuse();

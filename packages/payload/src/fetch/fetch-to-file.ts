@@ -127,6 +127,14 @@ function normalise(thrown: unknown, url: string, target: string, policy: FetchPo
     case "ENOENT":
     case "EISDIR":
     case "ENOTDIR":
+    case "EMFILE":
+    case "ENFILE":
+    case "ENOMEM":
+    case "EIO":
+    case "EPERM":
+    case "EEXIST":
+    case "EBADF":
+    case "EFBIG":
       return new CodedError("PAY-1111", { file: target, reason: reasonOf(thrown) }, { cause: thrown });
     default:
       return new CodedError("PAY-1103", { url: shown, reason: reasonOf(thrown) }, { cause: thrown });

@@ -111,8 +111,8 @@ export const SANDBOX_ERRORS = {
   },
   "SBX-1203": {
     message: "The container {name} could not be started: {reason}",
-    cause: "The image's entry point does not exist or cannot be executed, or the runtime failed.",
-    fix: "If it happens with every image, run the worker's self-check; otherwise the app is broken.",
+    cause: "The image's entry point, user or working folder does not exist or cannot be used.",
+    fix: "Nothing: the app is broken. If it happens with every image, run the worker's self-test.",
     retry: "protocol",
   },
   "SBX-1204": {
@@ -132,6 +132,12 @@ export const SANDBOX_ERRORS = {
     cause: "The engine resolves paths on its own host; a worker in a container must mount its base folder at the same path.",
     fix: "Mount the worker's base folder at an identical path (`-v /x:/x`), or correct IEXEC_WORKER_BASE_DIR.",
     retry: "operator",
+  },
+  "SBX-1207": {
+    message: "The engine could not start the container {name}: {reason}",
+    cause: "The runtime failed, or this host is short of memory, disk, processes or open files.",
+    fix: "Nothing at once: it is tried again, then another worker gets the task. If it stays, read the reason and run the worker's self-test.",
+    retry: "environment",
   },
   "SBX-1301": {
     message: "The container {name} disappeared while it was awaited",

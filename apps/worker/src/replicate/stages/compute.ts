@@ -1,14 +1,14 @@
 import { sealOutput } from "@iexec-ts/payload";
-import { CONTAINER_INPUT, CONTAINER_OUTPUT, splitArgs, taskEnvironment } from "@iexec-ts/poco";
+import { CONTAINER_INPUT, CONTAINER_OUTPUT, pullTimeoutMs, splitArgs, taskEnvironment } from "@iexec-ts/poco";
 import { LABELS, type Limits, type Running, type RunResult, type RunSpec } from "@iexec-ts/sandbox";
-import { CodedError, type ErrorCode } from "@iexec-ts/service";
+import { CodedError, type ErrorCode, hasCode } from "@iexec-ts/service";
 import { zeroAddress } from "viem";
 import { appImage } from "../app-image.ts";
 import { describeTask, hasDataset, type TaskDescription } from "../describe-task.ts";
+import { faultFrom, spoilsComputation } from "../faults.ts";
 import { createTaskFolders, taskPaths } from "../paths.ts";
 import type { Ports } from "../ports.ts";
 import type { Replicate } from "../replicate.ts";
-import { canRetry } from "../retry.ts";
 import { enter, type StageWork } from "./stage.ts";
 
 const LOG_TAIL = 100_000;
@@ -30,36 +30,76 @@ export const compute: StageWork = async (replicate, ports, signal) => {
   const { taskId } = replicate;
   const task = await describeTask(replicate, ports.hub);
   const paths = taskPaths(ports.tasksDir, taskId);
-  await createTaskFolders(paths);
-
-  // Intent before effect: the deadline is fixed before the container exists.
-  const deadline = replicate.computeDeadline ?? new Date(ports.clock.now().getTime() + Number(task.category.period) * 1_000);
-  ports.journal.note(taskId, { computeDeadline: deadline });
+  const { outputIsNew } = await createTaskFolders(paths);
 
   let running: Running;
+  let before: string | undefined;
   try {
     await ports.isolation.ready(signal);
-    running = await ports.sandbox.run(containerSpec(replicate, task, deadline, ports), signal);
+    before = await stateOfContainer(replicate, ports);
+    // Intent before effect: the deadline is fixed before the container exists. Time that this host's trouble took before is not the app's.
+    const fresh = () => new Date(ports.clock.now().getTime() + Number(task.category.period) * 1_000);
+    const deadline = (before === undefined ? undefined : replicate.computeDeadline) ?? fresh();
+    ports.journal.note(taskId, { computeDeadline: deadline });
+    running = await start(containerSpec(replicate, task, deadline, ports), task, ports, signal);
   } catch (thrown) {
-    const error = CodedError.from(thrown);
-    if (signal.aborted || canRetry(error)) throw error;
+    const error = faultFrom(thrown);
+    if (signal.aborted || !spoilsComputation(error)) throw error;
     fail(replicate, ports, "APP_COMPUTE_FAILED", `${error.code}: ${error.message}`, undefined);
     return;
+  }
+  if (running.adopted && outputIsNew) {
+    await running.remove();
+    throw new CodedError("WRK-1320", { taskId });
   }
   ports.checkpoint("W04");
 
   let result: RunResult;
   try {
     result = await running.wait(signal);
+    if (before === "exited" && endedWithEngine(result))
+      throw new CodedError("SBX-1302", { name: appContainer(ports, replicate), exitCode: result.exitCode });
   } catch (thrown) {
-    // Dropped because the task is over: nobody will harvest it. Stopping or crashing keeps it for the next run.
-    if (signal.aborted && !(signal.reason instanceof CodedError && signal.reason.code === "WRK-1313")) await running.remove();
+    // What is left of it would be taken for the app's own end at the next attempt.
+    if (hasCode(thrown, "SBX-1302")) await running.remove();
+    // Dropped because the task is over: nobody will harvest it. Whatever else ends this run keeps it for the next one.
+    if (signal.aborted && hasCode(signal.reason, "WRK-1309")) await running.remove();
     throw thrown;
   }
   ports.checkpoint("W05");
   await harvest(replicate, task, result, ports, signal);
   await running.remove();
 };
+
+/** What the engine says of a container that an earlier run of this worker, or an attempt before this one, left. */
+async function stateOfContainer({ taskId }: Replicate, { sandbox, worker }: Ports): Promise<string | undefined> {
+  const [found] = await sandbox.list({ [LABELS.worker]: worker, [LABELS.task]: taskId, [LABELS.stage]: "app" });
+  return found?.state;
+}
+
+/** Starts the container; an image that somebody removed since it was pulled is pulled again first. */
+async function start(spec: RunSpec, task: TaskDescription, { sandbox, policy }: Ports, signal: AbortSignal): Promise<Running> {
+  try {
+    return await sandbox.run(spec, signal);
+  } catch (thrown) {
+    if (!hasCode(thrown, "SBX-1204")) throw thrown;
+    await sandbox
+      .pull(spec.image, { timeoutMs: pullTimeoutMs(task.category.period, policy.pullTimeout) }, signal)
+      .catch((cause: unknown) => {
+        signal.throwIfAborted();
+        // It was there for this task: whatever its registry says now, this host lost it.
+        throw new CodedError("SBX-1204", { image: spec.image }, { cause });
+      });
+    return sandbox.run(spec, signal);
+  }
+}
+
+/** Codes of a container that was stopped from outside: SIGKILL, SIGTERM, and what an engine writes after a hard stop. */
+const STOPPED_FROM_OUTSIDE: ReadonlySet<number> = new Set([137, 143, 255]);
+
+/** Found ended, by a signal that no limit sent: the host or its engine went down under it, unless it ends like this again. */
+const endedWithEngine = ({ exitCode, oomKilled, timedOut, outputExceeded }: RunResult): boolean =>
+  STOPPED_FROM_OUTSIDE.has(exitCode) && !oomKilled && !timedOut && !outputExceeded;
 
 async function harvest(replicate: Replicate, task: TaskDescription, result: RunResult, ports: Ports, signal: AbortSignal): Promise<void> {
   const { taskId } = replicate;
@@ -98,8 +138,8 @@ async function harvest(replicate: Replicate, task: TaskDescription, result: RunR
       digest: sealed.digest,
     });
   } catch (thrown) {
-    const error = CodedError.from(thrown);
-    if (signal.aborted || canRetry(error)) throw error;
+    const error = faultFrom(thrown);
+    if (signal.aborted || !spoilsComputation(error)) throw error;
     const reason = [endOf(result, ports.policy.limits), error].map((known) => known && `${known.code}: ${known.message}`).filter(Boolean);
     fail(replicate, ports, causeOf(result, error), reason.join("; "), details);
   }
@@ -138,7 +178,6 @@ function fail(
   errorMessage: string,
   details: { exitCode: number; computeLogs: { stdout: string; stderr: string } } | undefined,
 ): void {
-  ports.log.warn("computation failed", { taskId: replicate.taskId, cause, errorMessage });
   ports.journal.record(replicate.taskId, "COMPUTE_FAILED", { cause, details: { ...details, errorMessage } });
 }
 

@@ -1,7 +1,7 @@
 import { pullTimeoutMs } from "@iexec-ts/poco";
-import { CodedError } from "@iexec-ts/service";
 import { appImage } from "../app-image.ts";
 import { describeTask } from "../describe-task.ts";
+import { faultFrom, ownLineWorks, spoilsDownload } from "../faults.ts";
 import type { Ports } from "../ports.ts";
 import type { Replicate } from "../replicate.ts";
 import { enter, type StageWork } from "./stage.ts";
@@ -31,11 +31,10 @@ export const downloadApp: StageWork = async (replicate, ports, signal) => {
     if (pulled.stale) ports.log.warn("image could not be pulled again; using the copy on this host", { taskId, image });
     ports.journal.record(taskId, "APP_DOWNLOADED");
   } catch (thrown) {
-    const error = CodedError.from(thrown);
-    // A registry that is away may come back, but all attempts together get the time of one pull; this host's own trouble is waited out.
-    const mayComeBack = error.retry === "environment" || (error.retry === "retry" && spentMs(replicate, ports) < timeoutMs);
-    if (signal.aborted || (mayComeBack && error.code !== "SBX-1104")) throw error;
-    ports.log.warn("app download failed", { taskId, error });
+    const error = faultFrom(thrown);
+    // A registry that is away may come back, but all attempts together get the time of one pull.
+    if (signal.aborted || !spoilsDownload(error, spentMs(replicate, ports) >= timeoutMs)) throw error;
+    await ownLineWorks(error, replicate, ports);
     ports.journal.record(taskId, "APP_DOWNLOAD_FAILED", {
       cause: "APP_IMAGE_DOWNLOAD_FAILED",
       details: { errorMessage: `${error.code}: ${error.message}` },

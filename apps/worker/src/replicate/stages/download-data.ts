@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { datasetUriOf, downloadDataset, downloadInputFiles } from "@iexec-ts/payload";
 import { datasetFileName } from "@iexec-ts/poco";
-import { CodedError, hasCode } from "@iexec-ts/service";
+import { hasCode } from "@iexec-ts/service";
 import { describeTask, hasDataset } from "../describe-task.ts";
+import { faultFrom, ownLineWorks, spoilsDownload } from "../faults.ts";
 import { createTaskFolders, taskPaths } from "../paths.ts";
 import type { Ports } from "../ports.ts";
 import type { Replicate } from "../replicate.ts";
@@ -43,11 +44,10 @@ export const downloadData: StageWork = async (replicate, ports, signal) => {
   ports.journal.record(replicate.taskId, "DATA_DOWNLOADED");
 };
 
-function fail(replicate: Replicate, ports: Ports, cause: DataCause, thrown: unknown, signal: AbortSignal): void {
-  const error = CodedError.from(thrown);
-  // The download was tried several times already; only this host's own trouble is worth waiting for.
-  if (signal.aborted || error.retry === "environment") throw error;
-  ports.log.warn("data download failed", { taskId: replicate.taskId, cause, error });
+async function fail(replicate: Replicate, ports: Ports, cause: DataCause, thrown: unknown, signal: AbortSignal): Promise<void> {
+  const error = faultFrom(thrown);
+  if (signal.aborted || !spoilsDownload(error, true)) throw error;
+  await ownLineWorks(error, replicate, ports);
   ports.journal.record(replicate.taskId, "DATA_DOWNLOAD_FAILED", {
     cause,
     details: { errorMessage: `${error.code}: ${error.message}` },

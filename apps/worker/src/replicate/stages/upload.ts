@@ -2,7 +2,7 @@ import { formatResultLink } from "@iexec-ts/poco";
 import { CodedError } from "@iexec-ts/service";
 import { zeroAddress } from "viem";
 import { describeTask } from "../describe-task.ts";
-import { canRetry } from "../retry.ts";
+import { faultFrom, faultOf } from "../faults.ts";
 import { enter, type StageWork } from "./stage.ts";
 
 /**
@@ -40,9 +40,9 @@ export const upload: StageWork = async (replicate, ports, signal) => {
     journal.record(taskId, "RESULT_UPLOADED", { details: { resultLink }, facts: { resultLink } });
     ports.checkpoint("W19");
   } catch (thrown) {
-    const error = CodedError.from(thrown);
+    const error = faultFrom(thrown);
     // A zip that is gone does not come back: say so, and let another worker's upload end the task.
-    if (signal.aborted || (canRetry(error) && error.code !== "WRK-1312")) throw error;
+    if (signal.aborted || faultOf(error).follows !== "report") throw error;
     journal.record(taskId, "RESULT_UPLOAD_FAILED", {
       cause: "RESULT_LINK_MISSING",
       details: { errorMessage: `${error.code}: ${error.message}` },
