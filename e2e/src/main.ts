@@ -4,6 +4,7 @@ import { stopAllOwned } from "@iexec-ts/testkit";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
 import { demoSet } from "./demo/demo-set.ts";
+import { hangSet } from "./hang/hang-set.ts";
 import { schedulerHangSet } from "./hang/scheduler-set.ts";
 import { hostileSet } from "./hostile/hostile-set.ts";
 import { joinSet } from "./join/join-set.ts";
@@ -40,6 +41,7 @@ const SETS: readonly RunnableSet[] = [
   runnable(replaySet),
   runnable(chainFaultsSet),
   runnable(crashSet),
+  runnable(hangSet),
   runnable(schedulerHangSet),
   runnable(pageSet),
   runnable(hostileSet),

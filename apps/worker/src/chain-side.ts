@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { createHub, createRpcPool, createTxQueue, type Hub, type RpcPool, sqliteOutbox, type TxQueue } from "@iexec-ts/chain";
-import { type Clock, CodedError, type Logger, type Random } from "@iexec-ts/service";
+import { type Clock, CodedError, type Logger, type Random, type Watchdog } from "@iexec-ts/service";
 import type { PrivateKeyAccount } from "viem";
 import type { WorkerSettings } from "./config.ts";
 import type { LiveSettings } from "./control/live-settings.ts";
@@ -27,13 +27,19 @@ export async function openChain(
     readonly account: PrivateKeyAccount;
     readonly db: DatabaseSync;
   },
-  deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger; readonly checkpoint: Checkpoint },
+  deps: {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly log: Logger;
+    readonly checkpoint: Checkpoint;
+    readonly watchdog: Watchdog;
+  },
 ): Promise<ChainSide> {
   const { settings, live, account, db } = options;
-  const { clock, random, log, checkpoint } = deps;
+  const { clock, random, log, checkpoint, watchdog } = deps;
   const pool = await createRpcPool(
     { urls: network.nodes, chainId: network.chainId, expectedHub: network.hub },
-    { clock, random, logger: log },
+    { clock, random, logger: log, watchdog },
   );
   try {
     const hub = await createHub(pool, network.hub);
@@ -59,6 +65,7 @@ export async function openChain(
         clock,
         random,
         logger: log,
+        watchdog,
         checkpoint: (name, id) => {
           // Signed and journalled, or just sent: the same window of the table, once for each effect that moves stake.
           if (name !== "tx-mined") checkpoint(id.startsWith("contribute:") ? "W09" : id.startsWith("reveal:") ? "W14" : name);

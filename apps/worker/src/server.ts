@@ -1,14 +1,14 @@
 import { type Hex, isFinal } from "@iexec-ts/poco";
-import { CodedError, createHealth, createHttpServer, type HttpServer, type Logger, systemClock } from "@iexec-ts/service";
+import { CodedError, createHealth, createHttpServer, type HttpServer, type Logger, systemClock, tellStalls } from "@iexec-ts/service";
 import { parsePage } from "./cli/facts/page-facts.ts";
 import type { WorkerSettings } from "./config.ts";
 import { doingOf, doingView } from "./control/doing.ts";
 import { slotsOf } from "./host-check.ts";
+import { LOOPS } from "./loop-words.ts";
 import { EventStreams } from "./page/event-stream.ts";
 import { HostFacts } from "./page/host-facts.ts";
 import { fromInside } from "./page/inside-facts.ts";
 import { LiveFactsFeed } from "./page/live-facts.ts";
-import { loopsHealth } from "./page/loops-health.ts";
 import { overviewOf } from "./page/overview.ts";
 import { addPageRoutes, MAX_PAGES } from "./page/routes.ts";
 import { taskDetail, taskSummary } from "./page/task-detail.ts";
@@ -41,8 +41,6 @@ export async function serveWorker(
     const alive = worker.pool.endpoints().filter((endpoint) => endpoint.health === "alive").length;
     return { status: alive > 0 ? "UP" : "DOWN", details: { aliveNodes: alive, block: Number(worker.pool.head().number) } };
   });
-
-  health.register("loops", () => loopsHealth(worker.standing));
 
   const startedAt = new Date();
   // The link appears with the first connection; from then on it tells its changes.
@@ -104,11 +102,8 @@ export async function serveWorker(
     }),
     worker.pool.onHead(() => feed.note("head")),
     worker.operation.onChange(() => feed.note("changed")),
-    worker.watchdog.onStall((error, { loop }) => {
-      metrics.countError(error);
-      numbers.noteStall(loop);
-      feed.note("changed");
-    }),
+    worker.watchdog.onStall(() => feed.note("changed")),
+    tellStalls(worker.watchdog, { metrics, health, loops: LOOPS }),
   ];
   const refreshNumbers = async () =>
     numbers.refresh({
@@ -117,7 +112,7 @@ export async function serveWorker(
       imageBytes: await host.imageBytes(),
       headAt: new Date(Number(worker.pool.head().timestamp) * 1_000),
       teeReady: worker.tee.ready,
-      standing: worker.standing,
+      stuckTasks: worker.standing.stuck.length,
     });
 
   const server = await createHttpServer({

@@ -55,5 +55,6 @@ describe("a task that stands", () => {
 test("loops are named in words", () => {
   expect(loopWords({ loop: "replicate", of: "0x12" })).toBe("the work on task 0x12");
   expect(loopWords({ loop: "demand" })).toBe("asking for tasks");
-  expect(loopWords({ loop: "push link" })).toBe('its part "push link"');
+  expect(loopWords({ loop: "push link", of: "http://pool" })).toBe("hearing its scheduler (http://pool)");
+  expect(loopWords({ loop: "something new" })).toBe('its part "something new"');
 });

@@ -99,7 +99,7 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   /** What it found of trusted execution on its host. */
   readonly tee: Tee;
   /** Which loops missed their beat. */
-  readonly watchdog: Pick<Watchdog, "onStall">;
+  readonly watchdog: Pick<Watchdog, "onStall" | "stalls">;
   /** What does not move at this moment, or did not move for a while. */
   readonly standing: Standing;
   /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
@@ -190,7 +190,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         decode: settings.strictJava ? "frames" : "stream",
         registryCredentials: registryCredentials(settings),
       },
-      { clock, logger: log, random: () => random.float(), imageUses: uses },
+      { clock, logger: log, random: () => random.float(), imageUses: uses, watchdog },
     );
     closers.add("sandbox", () => sandbox.close());
     if (deps.ownContainer !== undefined)
@@ -198,7 +198,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
         log.warn("in this container", { advice });
     const connecting = connectPatiently(
       { url: schedulerUrl(settings), account, dialect: settings.dialect, version: settings.announceVersion ?? VERSION },
-      { clock, random, log, backoff: newBackoff, signal: starting },
+      { clock, random, log, backoff: newBackoff, watchdog, signal: starting },
     );
     connecting.catch(() => undefined);
     // Also a link that was made and then refused would keep the process alive.
@@ -231,7 +231,7 @@ export async function startWorker({ settings, account }: WorkerOptions, deps: Wo
 
     const known = recallNetwork(journal.db);
     const network = known ?? networkNamedBy(await connecting, settings);
-    const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint });
+    const chain = await openChain(network, { settings, live, account, db: journal.db }, { clock, random, log, checkpoint, watchdog });
     closers.add("chain", () => chain.close());
     const results = createResultProxyClient({ account, defaultUrl: network.resultProxy, timeoutMs: UPLOAD_TIMEOUT_MS });
     closers.add("result proxy", () => results.close());

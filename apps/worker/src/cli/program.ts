@@ -155,6 +155,7 @@ async function runSpec(spec: CommandSpec, input: Input, deps: RunDeps): Promise<
     show(spec, report, deps);
     return report.exit ?? EXIT.ok;
   }
+  // Bounded: it is a person's command, which shows the facts again until the person leaves.
   while (!signal.aborted) {
     const report = await once();
     if (!json && !style.plain) streams.stdout.write(CLEAR);

@@ -2,6 +2,7 @@ import type { EngineReport } from "@iexec-ts/sandbox";
 import { systemClock } from "@iexec-ts/service";
 import { knownImages, withSandbox } from "../cli/commands/image.ts";
 import type { WorkerSettings } from "../config.ts";
+import { oneLook } from "../one-look.ts";
 import type { Tee } from "../tee/tee.ts";
 import { machineView } from "./machine.ts";
 import type { MachineView } from "./model.ts";
@@ -9,6 +10,9 @@ import type { MachineView } from "./model.ts";
 /** The engine and its images change slowly, and asking costs. */
 const AGE_MS = 300_000;
 const ENGINE_MS = 5_000;
+
+/** Longest time to wait for an engine that hangs, in milliseconds. */
+const ASK_MS = 10_000;
 
 /** What a value was, and when it was asked for last. */
 class Slow<T> {
@@ -18,7 +22,7 @@ class Slow<T> {
   readonly #ask: () => Promise<T>;
 
   constructor(ask: () => Promise<T>) {
-    this.#ask = ask;
+    this.#ask = oneLook("the container engine", ask, { ms: ASK_MS });
   }
 
   /** The last known value; asks again in the background when it is old. A failure keeps what was known. */

@@ -1,4 +1,4 @@
-import { type Clock, CodedError } from "@iexec-ts/service";
+import { type Clock, CodedError, openScope, orAborted } from "@iexec-ts/service";
 import type { FactSources } from "../cli/facts/fact-sources.ts";
 import { gatherIdleFacts } from "../cli/facts/idle-facts.ts";
 import type { IdleFacts } from "../cli/facts/idle-reasons.ts";
@@ -22,6 +22,8 @@ const BUSY_MS = 300;
 const QUIET_MS = 15_000;
 /** How old the slower parts, which ask nodes and the scheduler more, may get. */
 const SLOW_MS = 60_000;
+/** Longest time for one look, in milliseconds: the next one must not wait for one that hangs. */
+const LOOK_MS = 60_000;
 const NOTHING_YET = { idle: undefined, today: undefined, todayProblem: undefined };
 
 /**
@@ -86,12 +88,17 @@ export class LiveFactsFeed {
   }
 
   #gather(occasion: Occasion): Promise<LiveFacts> {
-    this.#gathering ??= this.#look(occasion).finally(() => {
+    this.#gathering ??= this.#lookInTime(occasion).finally(() => {
       this.#gathering = undefined;
       if (this.#wanted !== undefined) this.note(this.#wanted);
     });
     this.#gathering.catch(() => undefined);
     return this.#gathering;
+  }
+
+  async #lookInTime(occasion: Occasion): Promise<LiveFacts> {
+    using limit = openScope([this.#stop.signal], { ms: LOOK_MS, clock: this.#clock });
+    return await orAborted(this.#look(occasion), limit.signal);
   }
 
   async #look(occasion: Occasion): Promise<LiveFacts> {

@@ -3,7 +3,6 @@ import type { ReplicateStatus } from "@iexec-ts/poco";
 import type { Metrics } from "@iexec-ts/service";
 import type { PageFacts } from "../cli/facts/page-facts.ts";
 import type { StatusChange } from "../replicate/replicate.ts";
-import type { Standing } from "../standing.ts";
 import { VERSION } from "../version.ts";
 import { ComputeDurations, type JavaWorkerMetrics } from "./durations.ts";
 import type { LiveFacts } from "./live-facts.ts";
@@ -23,9 +22,6 @@ const TX_STATES: readonly TxState[] = ["waiting", "sent", "mined", "final", "rev
 const ENDINGS: readonly TxState[] = ["mined", "final", "reverted", "cancelled", "refused", "expired"];
 const LINKS: readonly PageFacts["link"][] = ["up", "degraded", "down"];
 
-/** Those that are shown as zero before they ever stood still. */
-const LOOPS = ["replicate", "demand", "reporter", "sweep"] as const;
-
 /** What the metrics are drawn from, at one moment. */
 export interface MetricSources {
   readonly facts: LiveFacts;
@@ -34,14 +30,12 @@ export interface MetricSources {
   /** Time of the newest block. */
   readonly headAt: Date;
   readonly teeReady: Readonly<Record<"sgx" | "tdx", boolean>>;
-  readonly standing: Standing;
+  readonly stuckTasks: number;
 }
 
 export interface WorkerMetrics {
   noteStatus(change: StatusChange): void;
   noteTransaction(record: TxRecord): void;
-  /** A loop missed its beat. */
-  noteStall(loop: string): void;
   /** Before each answer. */
   refresh(sources: MetricSources): void;
   javaMetrics(): JavaWorkerMetrics;
@@ -112,15 +106,8 @@ export function createWorkerMetrics(metrics: Metrics): WorkerMetrics {
   const factsAge = gauge("facts_age_seconds", "Age of what the chain said, for these metrics.");
   const chainReadable = gauge("chain_readable", "1 when the chain could be read for these metrics.");
   const tee = metrics.gauge({ name: "tee_ready", help: "1 when this machine can run trusted execution of this kind.", labels: ["kind"] });
-  const stalls = metrics.counter({
-    name: "loop_stalls_total",
-    help: "Times that a loop stood still and was started again, by loop.",
-    labels: ["loop"],
-  });
-  const stalled = gauge("stalled_loops", "Loops that stand still at this moment.");
   const stuck = gauge("stuck_tasks", "Tasks that made no progress for longer than what they do can explain.");
   // A rate needs the zero before the first.
-  for (const loop of LOOPS) stalls.add(0, { loop });
   for (const state of ENDINGS) ended.add(0, { state });
   const seenStatuses = new Set<ReplicateStatus>();
   const signed = new Map<string, number>();
@@ -180,11 +167,9 @@ export function createWorkerMetrics(metrics: Metrics): WorkerMetrics {
       if (!settled) return;
       if (signed.delete(id)) ended.increment({ state });
     },
-    noteStall: (loop) => stalls.increment({ loop }),
-    refresh({ facts, page, imageBytes, headAt, teeReady, standing }) {
+    refresh({ facts, page, imageBytes, headAt, teeReady, stuckTasks }) {
       build.set(1, { version: VERSION });
-      stalled.set(standing.stalls.filter(({ mendedAt }) => mendedAt === undefined).length);
-      stuck.set(standing.stuck.length);
+      stuck.set(stuckTasks);
       refreshPage(page, headAt);
       refreshTasks(facts.status);
       refreshMoney(facts.status);

@@ -1,4 +1,4 @@
-import { type Backoff, type Clock, CodedError, type Logger, openScope, orAborted, type Random } from "@iexec-ts/service";
+import { type Backoff, type Clock, CodedError, type Logger, openScope, orAborted, type Random, type Watchdog } from "@iexec-ts/service";
 import { connectScheduler, type SchedulerConnection } from "@iexec-ts/wire";
 import { canRetry } from "../replicate/retry.ts";
 
@@ -18,15 +18,17 @@ export async function connectPatiently(
     readonly random: Random;
     readonly log: Logger;
     readonly backoff: () => Backoff;
+    /** Watches the link, once it is made. */
+    readonly watchdog: Watchdog;
     readonly signal: AbortSignal;
   },
 ): Promise<SchedulerConnection> {
-  const { clock, random, log, backoff, signal } = deps;
+  const { clock, random, log, backoff, watchdog, signal } = deps;
   const waits = backoff();
   // Bounded: each try has a limit, and the loop ends with the signal or with an answer.
   for (;;) {
     using limit = openScope([signal], { ms: TRY_MS, clock });
-    const made = connectScheduler({ ...options, signal: limit.signal }, { clock, random, logger: log });
+    const made = connectScheduler({ ...options, signal: limit.signal }, { clock, random, logger: log, watchdog });
     try {
       return await orAborted(made, limit.signal);
     } catch (thrown) {

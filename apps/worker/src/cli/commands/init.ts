@@ -126,6 +126,7 @@ async function backUp(context: Context): Promise<Step> {
     text: "back it up now, file and password apart: iexec-worker wallet check-backup PATH_OF_THE_COPY",
   };
   if (!context.prompt.available) return advice;
+  // Bounded: each round waits for an answer of the person who is asked, who may leave.
   for (;;) {
     const copy = await context.prompt.ask(
       `Copy ${context.settings.walletPath} to another disk now. Type the path of the copy, or ${LATER}:`,

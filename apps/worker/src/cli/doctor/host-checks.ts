@@ -24,6 +24,7 @@ async function isWritable(path: string): Promise<boolean> {
 
 /** The nearest folder above that exists. */
 async function existing(path: string): Promise<string> {
+  // Bounded: the path gets shorter until the root is reached.
   for (let at = path; ; at = dirname(at)) {
     const there = await statfs(at).then(
       () => true,

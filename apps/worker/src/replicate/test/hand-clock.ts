@@ -32,6 +32,7 @@ export class HandClock implements Clock {
   /** Moves on by `ms`, waking in order whoever sleeps less. */
   async pass(ms: number): Promise<void> {
     const until = this.#ms + ms;
+    // Bounded: by the sleepers that wake before the time is up.
     for (;;) {
       await turn();
       const [next] = [...this.#sleepers].filter(({ atMs }) => atMs <= until).sort((a, b) => a.atMs - b.atMs);
