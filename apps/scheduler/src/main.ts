@@ -51,7 +51,7 @@ async function optionsOf(settings: SchedulerSettings): Promise<SchedulerOptions>
 export function runScheduler(argv: readonly string[], env: NodeJS.ProcessEnv, output: Output): Promise<number> {
   return runService({ definition: schedulerConfig, version: VERSION }, { argv, env, output }, async ({ settings, logger, shutdown }) => {
     const metrics = createMetrics("iexec_scheduler_", { withProcess: true });
-    const scheduler = await start(await optionsOf(settings), { logger, metrics });
+    const scheduler = await start(await optionsOf(settings), { logger, metrics, signal: shutdown.signal });
     shutdown.add("scheduler", (signal) => scheduler.close(signal));
     await shutdown.done;
     return undefined;

@@ -102,6 +102,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
   const logger = deps.logger ?? silentLogger;
   const metrics = deps.metrics ?? createMetrics("iexec_scheduler_");
   const shutdown = createShutdown({ graceMs: CLOSE_MS, clock });
+  const giveUp = (): void => void shutdown.request("told to stop while starting");
+  deps.signal?.addEventListener("abort", giveUp, { once: true });
   const onError = (thrown: unknown): void => {
     const error = metrics.countError(thrown);
     logger.error("something failed", { error });
@@ -262,6 +264,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       },
     );
     shutdown.add("leading", () => leading);
+    deps.signal?.removeEventListener("abort", giveUp);
+    deps.signal?.throwIfAborted();
     return {
       url,
       async close(signal) {

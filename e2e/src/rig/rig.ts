@@ -118,8 +118,9 @@ export class Rig {
       lookAgainAt = performance.now() + LOOK_AT_OUTLOOK_MS;
       const outlook = await outlookOf(this.network, taskId, task, wish.kind === "replicate" ? wish.wallet : undefined);
       const why = doubt.look(whyImpossible(outlook, wish));
-      if (why !== undefined)
-        throw new Error(`${wish.status} of ${taskId} cannot come any more: ${why}; ${describeReplicates(outlook.task)}`);
+      if (why === undefined) return;
+      const histories = (task?.replicates ?? []).map(({ history }) => history.map((entry) => entry.status).join(" ")).join(" | ");
+      throw new Error(`${wish.status} of ${taskId} cannot come any more: ${why}; ${describeReplicates(outlook.task)}: ${histories}`);
     };
   }
 

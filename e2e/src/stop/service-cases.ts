@@ -209,7 +209,11 @@ async function stopService(which: Service, draw: Draw, moments: number, signal: 
           const early = command.stderr === "";
           const stopped = await stopCommand(command).finally(() => load.stop());
           answers += load.answers();
-          requireInTime(`the ${own}${hang === undefined ? "" : `, hanging at ${hang},`}`, afterMs, stopped, early);
+          try {
+            requireInTime(`the ${own}${hang === undefined ? "" : `, hanging at ${hang},`}`, afterMs, stopped, early);
+          } catch (thrown) {
+            throw new Error(`${thrown instanceof Error ? thrown.message : String(thrown)}; its last words: ${command.stderr.slice(-300)}`);
+          }
           slowest = Math.max(slowest, stopped.ms);
           if (hang !== undefined && !command.stderr.includes("SVC-1501")) throw new Error(`hung at ${hang}, it named nothing`);
           // A step that never began to end cannot have ended what is below it; the next start takes it over.
