@@ -9,6 +9,7 @@ import { chmodSync, mkdtempSync, rmdirSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { endProcess } from "../../packages/service/src/end-process.ts";
 import { atMyEnd, stopAllOwned } from "../../packages/testkit/src/process/owned.ts";
 
 const SWEEP = join(import.meta.dirname, "sweep.ts");
@@ -50,7 +51,7 @@ function own(): void {
   const end = (name: (typeof SIGNALS)[number], afterMs: number): void => {
     setTimeout(() => {
       process.stderr.write(`run: ${name} did not end it in ${afterMs / 1_000} s: ended now\n`);
-      process.exit(128 + constants.signals[name]);
+      endProcess(128 + constants.signals[name]);
     }, afterMs).unref();
   };
   for (const name of SIGNALS) {
@@ -68,7 +69,7 @@ function own(): void {
       // A program that has an orderly end for one of them takes it for all.
       const other = (["SIGTERM", "SIGINT"] as const).find((known) => process.listenerCount(known) > 1);
       if (other !== undefined) process.emit(other, other);
-      else void stopAllOwned().finally(() => process.exit(128 + constants.signals[name]));
+      else void stopAllOwned().finally(() => endProcess(128 + constants.signals[name]));
     });
   }
 }

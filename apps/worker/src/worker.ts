@@ -96,7 +96,7 @@ export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> 
   /**
    * Stops asking, leaves what is under way resumable, closes everything. Idempotent.
    *
-   * Errors: SVC-1502 naming what did not end.
+   * Errors: SVC-1602 naming what did not end.
    * @param signal - there is no more time: what hangs is left behind, the rest is closed at once
    */
   close(signal?: AbortSignal): Promise<void>;

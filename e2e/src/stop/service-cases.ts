@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { encryptKeystore, freePort } from "@iexec-ts/service";
@@ -109,7 +110,7 @@ async function hangWorker(signal: AbortSignal): Promise<string> {
       const stopped = await stopWorker(worker);
       requireInTime(`the worker that hangs at ${hang}`, 0, stopped, false);
       const said = (await readFile(worker.logPath, "utf8")).slice(before);
-      if (!said.includes("SVC-1501") || !said.includes(name)) throw new Error(`hung at ${hang}, it named nothing: ${said.slice(-400)}`);
+      if (!said.includes("SVC-1601") || !said.includes(name)) throw new Error(`hung at ${hang}, it named nothing: ${said.slice(-400)}`);
       seen.push(`${hang} ${seconds(stopped.ms)} s`);
       worker.start();
       await rig.untilStatus(taskId, "COMPLETED", signal, worker.address);
@@ -190,12 +191,13 @@ async function stopService(which: Service, draw: Draw, moments: number, signal: 
   const postgres = await startPostgres({}, signal);
   const database = which === "result-proxy" ? { DATABASE_URL: (await postgres.createDatabase()).url } : {};
   const port = await freePort();
+  const data = await mkdtemp(join(tmpdir(), "iexec-stopped-"));
   const own = which === "scheduler" ? "scheduler" : "result proxy";
   const plan = [...Array.from({ length: moments }, () => undefined), `stop:${own}`, "start"];
   let [slowest, answers] = [0, 0];
   try {
-    const data = join(rig.network.dir, `stopped-${which}`);
-    await mkdir(data, { mode: 0o755 });
+    // Postgres drops root's rights and must still get at its folder.
+    await chmod(data, 0o755);
     const env = { ...(await serviceEnv(which, rig, data, port)), ...database };
     for (const hang of plan) {
       const afterMs = hang === undefined ? draw.below(SERVICE_MOMENTS_MS) : SERVICE_MOMENTS_MS;
@@ -215,7 +217,7 @@ async function stopService(which: Service, draw: Draw, moments: number, signal: 
             throw new Error(`${thrown instanceof Error ? thrown.message : String(thrown)}; its last words: ${command.stderr.slice(-300)}`);
           }
           slowest = Math.max(slowest, stopped.ms);
-          if (hang !== undefined && !command.stderr.includes("SVC-1501")) throw new Error(`hung at ${hang}, it named nothing`);
+          if (hang !== undefined && !command.stderr.includes("SVC-1601")) throw new Error(`hung at ${hang}, it named nothing`);
           // A step that never began to end cannot have ended what is below it; the next start takes it over.
           const left = hang === undefined ? [...(await processesOf(command.tmp)), ...(await processesOf(data))] : [];
           if (left.length > 0) throw new Error(`told after ${afterMs} ms it left ${left.join("; ")}`);
@@ -227,6 +229,7 @@ async function stopService(which: Service, draw: Draw, moments: number, signal: 
   } finally {
     await postgres.stop();
     await rig.close();
+    await rm(data, { recursive: true, force: true });
   }
 }
 

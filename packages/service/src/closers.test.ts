@@ -25,7 +25,7 @@ test("a part that hangs is left behind when there is no more time, and named; th
     return never();
   }, "engine");
   closers.push(() => seen.push("page"), "page");
-  await expect(closers.close(hurry.signal)).rejects.toMatchObject({ code: "SVC-1502", args: { part: "engine" } });
+  await expect(closers.close(hurry.signal)).rejects.toMatchObject({ code: "SVC-1602", args: { part: "engine" } });
   expect(seen).toEqual(["page", "lock"]);
 });
 

@@ -18,7 +18,7 @@ export class Closers {
   /**
    * Closes one after the other. When the signal aborts, a part that hangs is left behind, and the rest is closed without waiting.
    *
-   * Errors: SVC-1502 naming the parts that were left behind; else what the first part that failed has thrown, once all are closed.
+   * Errors: SVC-1602 naming the parts that were left behind; else what the first part that failed has thrown, once all are closed.
    */
   async close(signal?: AbortSignal): Promise<void> {
     const hurried = Promise.withResolvers<"hurried">();
@@ -43,7 +43,7 @@ export class Closers {
     } finally {
       signal?.removeEventListener("abort", hurry);
     }
-    if (left.length > 0) throw new CodedError("SVC-1502", { part: left.join(", ") });
+    if (left.length > 0) throw new CodedError("SVC-1602", { part: left.join(", ") });
     if (failures.length > 0) throw failures[0];
   }
 }

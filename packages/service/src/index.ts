@@ -36,6 +36,7 @@ export {
   type ValueOf,
   type Values,
 } from "./config/setting.ts";
+export { endProcess } from "./end-process.ts";
 export { CATALOGUE, type ErrorCode } from "./errors/catalogue.ts";
 export { CodedError, type ErrorArguments, hasCode } from "./errors/coded-error.ts";
 export type { ErrorDescriptor, RetryClass } from "./errors/descriptor.ts";

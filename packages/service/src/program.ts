@@ -145,7 +145,7 @@ export async function runService<S extends ServiceSettings>(
     const shutdown = withPlantedHang(createShutdown({ graceMs }), env.IEXEC_TEST_HANG_AT);
     const tell = ({ failures, cutShort }: ShutdownReport): void => {
       for (const { step, error } of failures) {
-        if (cutShort) logger.error("it did not end in time", { error: new CodedError("SVC-1501", { step, graceMs }, { cause: error }) });
+        if (cutShort) logger.error("it did not end in time", { error: new CodedError("SVC-1601", { step, graceMs }, { cause: error }) });
         else logger.warn("it did not end well", { step, error });
       }
     };
@@ -156,7 +156,7 @@ export async function runService<S extends ServiceSettings>(
       const started = startOf(main, env.IEXEC_TEST_HANG_AT);
       const ended = await Promise.race([started({ settings, config, reload, logger, shutdown }), late.promise]);
       if (ended === "overdue") {
-        logger.error("it did not end in time", { error: new CodedError("SVC-1501", { step: "the start", graceMs }) });
+        logger.error("it did not end in time", { error: new CodedError("SVC-1601", { step: "the start", graceMs }) });
         return 0;
       }
       const error = ended;

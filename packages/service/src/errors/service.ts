@@ -127,13 +127,13 @@ export const SERVICE_ERRORS = {
     fix: "Check that the folder exists on a local disk and that this user may write to it.",
     retry: "environment",
   },
-  "SVC-1501": {
+  "SVC-1601": {
     message: "'{step}' did not end in time: it was cut off when the {graceMs} ms to stop were over, or by a second signal",
     cause: "Something it waited for did not answer. What it must not lose is on disk.",
     fix: "Start it again: it goes on where it stopped. If this happens at each stop, send the log of the stop with a report.",
     retry: "bug",
   },
-  "SVC-1502": {
+  "SVC-1602": {
     message: "Left behind while closing: {part}",
     cause: "The part did not end before the time to stop was over.",
     fix: "Nothing to do now: the process ends all the same. If it happens at each stop, send the log of the stop with a report.",
