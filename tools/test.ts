@@ -7,6 +7,7 @@ import { add, fromE2e, fromVitest, NOTHING, render, type Totals } from "./lib/to
 
 const REPORT = join(ROOT, "out/vitest.json");
 const E2E = "e2e/src/main.ts";
+const VITEST_MS = 45 * 60_000;
 
 const say = (text: string): void => void process.stderr.write(`test: ${text}\n`);
 
@@ -14,7 +15,11 @@ async function runVitest(paths: readonly string[]): Promise<Totals> {
   mkdirSync(join(ROOT, "out"), { recursive: true });
   rmSync(REPORT, { force: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
-  await runFile("node_modules/vitest/vitest.mjs", ["run", ...reporters, ...paths], { show: "both" });
+  // Each test has a limit; the end of the program that runs them has none.
+  await runFile("node_modules/vitest/vitest.mjs", ["run", ...reporters, ...paths], {
+    show: "both",
+    signal: AbortSignal.timeout(VITEST_MS),
+  });
   if (!existsSync(REPORT)) {
     say("vitest left no report: counted as one failure");
     return { ...NOTHING, failed: 1 };

@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { parseArgs } from "node:util";
+import { endProcess } from "@iexec-ts/service";
 import { stopAllOwned } from "@iexec-ts/testkit";
 import { chainFaultsSet } from "./chain-faults/chain-faults-set.ts";
 import { crashSet } from "./crash/crash-set.ts";
@@ -68,7 +69,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 /** The whole run, for which each set has its own limits. */
-const LIMIT_MS = (name === "all" ? 6 : 3) * 3_600_000;
+const LIMIT_MS = (values.short ? 1 : name === "all" ? 6 : 3) * 3_600_000;
 const limit = setTimeout(() => stop.abort(new Error(`the run took longer than ${LIMIT_MS / 3_600_000} h`)), LIMIT_MS);
 limit.unref();
 
@@ -83,7 +84,7 @@ if (name === undefined) {
     const only = values.only?.split(",");
     const reports: SetReport[] = [];
     for (const set of chosen) {
-      if (told !== undefined) break;
+      if (stop.signal.aborted) break;
       const report = await set.run({ short: values.short, say, signal: stop.signal, ...(only === undefined ? {} : { only }) });
       reports.push(report);
       say(
@@ -102,10 +103,9 @@ if (name === undefined) {
           : reports.flatMap((r) => r.cases.map((c) => ({ ...c, id: `${r.name}/${c.id}` }))),
     };
     if (values.json) process.stdout.write(`${JSON.stringify(all)}\n`);
-    process.exitCode = all.passed > 0 && all.passed + all.skipped === all.total ? 0 : 1;
+    process.exitCode = !stop.signal.aborted && all.passed > 0 && all.passed + all.skipped === all.total ? 0 : 1;
     // What a scenario that was cut off left open neither outlives the run nor keeps it alive.
     await stopAllOwned();
-    const code = told === undefined ? process.exitCode : 128 + constants.signals[told];
-    process.stdout.write("", () => process.exit(code));
+    endProcess(told === undefined ? Number(process.exitCode) : 128 + constants.signals[told]);
   }
 }

@@ -10,6 +10,8 @@ export interface ProgramOptions {
   readonly show?: "stderr" | "both";
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Asks it to end. */
+  readonly signal?: AbortSignal;
 }
 
 /** As long as the longest orderly end of what it may start. */
@@ -26,6 +28,7 @@ export function runFile(file: string, args: readonly string[], options: ProgramO
   return runOwned(process.execPath, [resolve(ROOT, file), ...args], {
     cwd: options.cwd ?? ROOT,
     env: { ...process.env, ...options.env, PATH: path },
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     graceMs: GRACE_MS,
     onOutput: (text, from) => {
       if (show === "both" || (show === "stderr" && from === "stderr")) process.stderr.write(text);

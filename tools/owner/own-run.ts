@@ -5,10 +5,11 @@
  * it ends, the folder goes and with it all that still belongs to it.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmdirSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { endProcess } from "../../packages/service/src/end-process.ts";
 import { atMyEnd, stopAllOwned } from "../../packages/testkit/src/process/owned.ts";
 
 const SWEEP = join(import.meta.dirname, "sweep.ts");
@@ -26,13 +27,6 @@ const AFTER_US = `IFS= read -r folder
 read -r _
 [ -d "$folder" ] || exit 0
 exec "$1" "$2" "$folder"`;
-
-/** `nohup` asks that a closed terminal ends nothing. */
-function isIgnored(name: (typeof SIGNALS)[number]): boolean {
-  if (!existsSync("/proc/self/status")) return false;
-  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[name] - 1)) & 1n) === 1n;
-}
 
 function own(): void {
   // Short: sockets in folders below it have paths of at most 107 bytes.
@@ -57,10 +51,10 @@ function own(): void {
   const end = (name: (typeof SIGNALS)[number], afterMs: number): void => {
     setTimeout(() => {
       process.stderr.write(`run: ${name} did not end it in ${afterMs / 1_000} s: ended now\n`);
-      process.exit(128 + constants.signals[name]);
+      endProcess(128 + constants.signals[name]);
     }, afterMs).unref();
   };
-  for (const name of SIGNALS.filter((signal) => !isIgnored(signal))) {
+  for (const name of SIGNALS) {
     process.on(name, () => {
       const now = performance.now();
       if (toldAt !== undefined) {
@@ -75,7 +69,7 @@ function own(): void {
       // A program that has an orderly end for one of them takes it for all.
       const other = (["SIGTERM", "SIGINT"] as const).find((known) => process.listenerCount(known) > 1);
       if (other !== undefined) process.emit(other, other);
-      else void stopAllOwned().finally(() => process.exit(128 + constants.signals[name]));
+      else void stopAllOwned().finally(() => endProcess(128 + constants.signals[name]));
     });
   }
 }

@@ -1,12 +1,13 @@
 /** Ends everything that belongs to the temporary folder of a run: `sweep.ts [--now] FOLDER`. Without `--now` processes may end in order. */
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import Docker from "dockerode";
 
 /** A little more than the longest orderly end of what a run starts. */
 const GRACE_MS = 40_000;
 const LOOK_EVERY_MS = 100;
 const SETTLE_MS = 2_000;
+const ENGINE_MS = 20_000;
 const WALLET_FILE = /^(0x[0-9a-f]{40})\.(?:lock|sqlite)$/;
 
 interface Found {
@@ -96,23 +97,44 @@ function walletsIn(folder: string): readonly string[] {
   }
 }
 
+interface Listed {
+  readonly Id: string;
+  readonly Name?: string;
+  readonly Names?: readonly string[];
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  readonly Mounts?: readonly { readonly Source?: string }[];
+}
+
+/** One call of the Docker Engine. Errors: no engine, an answer that is no success. */
+function engine(method: "GET" | "DELETE", path: string): Promise<readonly Listed[]> {
+  const host = new URL(process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock");
+  const where = host.protocol === "unix:" ? { socketPath: host.pathname } : { host: host.hostname, port: host.port };
+  const { promise, resolve, reject } = Promise.withResolvers<readonly Listed[]>();
+  const asked = request({ ...where, method, path, timeout: ENGINE_MS }, (answer) => {
+    let text = "";
+    answer.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    answer.on("end", () => {
+      if ((answer.statusCode ?? 500) >= 300) reject(new Error(`the engine answers ${answer.statusCode}`));
+      else resolve(method === "GET" ? JSON.parse(text) : []);
+    });
+  });
+  asked.on("timeout", () => asked.destroy(new Error("the engine does not answer")));
+  asked.on("error", reject);
+  asked.end();
+  return promise;
+}
+
 async function removeContainers(folder: string, wallets: readonly string[]): Promise<readonly string[]> {
-  const docker = new Docker();
-  const containers = await docker.listContainers({ all: true });
-  const isOurs = (labels: Readonly<Record<string, string>> | undefined) => wallets.includes(labels?.["iexec.worker"] ?? "");
-  const ours = containers.filter(({ Labels, Mounts }) => isOurs(Labels) || Mounts.some(({ Source }) => Source.startsWith(folder)));
-  for (const { Id } of ours)
-    await docker
-      .getContainer(Id)
-      .remove({ force: true, v: true })
-      .catch(() => undefined);
-  const networks = (await docker.listNetworks()).filter(({ Labels }) => isOurs(Labels));
-  for (const { Id } of networks)
-    await docker
-      .getNetwork(Id)
-      .remove()
-      .catch(() => undefined);
-  return [...ours.map(({ Names }) => `container ${Names.join()}`), ...networks.map(({ Name }) => `network ${Name}`)];
+  const isOurs = ({ Labels }: Listed) => wallets.includes(Labels?.["iexec.worker"] ?? "");
+  const ours = (await engine("GET", "/containers/json?all=1")).filter(
+    (container) => isOurs(container) || container.Mounts?.some(({ Source }) => Source?.startsWith(folder)) === true,
+  );
+  for (const { Id } of ours) await engine("DELETE", `/containers/${Id}?force=1&v=1`).catch(() => undefined);
+  const networks = (await engine("GET", "/networks")).filter(isOurs);
+  for (const { Id } of networks) await engine("DELETE", `/networks/${Id}`).catch(() => undefined);
+  return [...ours.map(({ Names }) => `container ${Names?.join()}`), ...networks.map(({ Name }) => `network ${Name}`)];
 }
 
 async function sweep(folder: string, now: boolean): Promise<void> {

@@ -4,6 +4,7 @@ import {
   CodedError,
   createLogger,
   createShutdown,
+  endProcess,
   exitCodeOf,
   explainError,
   helpRequested,
@@ -115,6 +116,5 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
   }
 }
 
-process.exitCode = await main(process.argv[2], process.argv.slice(3));
 // What was cut short when its time was over may still hold the process.
-process.stdout.write("", () => process.exit());
+endProcess(await main(process.argv[2], process.argv.slice(3)));

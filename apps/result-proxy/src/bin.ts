@@ -8,7 +8,7 @@ import { setFlagsFromString } from "node:v8";
 for (const flag of ["--semi-space-growth-factor=1", "--optimize-for-size"]) setFlagsFromString(flag);
 
 const { runResultProxy } = await import("./main.ts");
+const { endProcess } = await import("@iexec-ts/service");
 const output = { out: (text: string) => void process.stdout.write(text), err: (text: string) => void process.stderr.write(text) };
-process.exitCode = await runResultProxy(process.argv.slice(2), process.env, output);
 // What was cut short when its time was over may still hold the process.
-process.stdout.write("", () => process.exit());
+endProcess(await runResultProxy(process.argv.slice(2), process.env, output));

@@ -60,6 +60,8 @@ export const DEFAULT_JOIN: JoinOptions = {
 };
 
 export interface SchedulerDeps {
+  /** Gives up starting: what has been started is stopped. */
+  readonly signal?: AbortSignal;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly logger?: Logger;

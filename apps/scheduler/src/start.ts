@@ -111,6 +111,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
   const metrics = deps.metrics ?? createMetrics("iexec_scheduler_");
   const logger = countErrors(deps.logger ?? silentLogger, metrics);
   const shutdown = createShutdown({ graceMs: CLOSE_MS, clock });
+  const giveUp = (): void => void shutdown.request("told to stop while starting");
+  deps.signal?.addEventListener("abort", giveUp, { once: true });
   const onError = (thrown: unknown): void => {
     logger.error("something failed", { error: CodedError.from(thrown) });
   };
@@ -286,6 +288,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     };
     const leading = lead(database, (held) => runTerm(terms, held), { signal: shutdown.signal, clock, retryMs: jitter, onError, watchdog });
     shutdown.add("leading", () => leading);
+    deps.signal?.removeEventListener("abort", giveUp);
+    deps.signal?.throwIfAborted();
     return {
       url,
       async close(signal) {

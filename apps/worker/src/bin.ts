@@ -23,9 +23,9 @@ if (starts && argv.includes("--detach")) {
   );
 } else if (starts) {
   const { runWorker } = await import("./main.ts");
-  process.exitCode = await runWorker(command === "start" ? rest : argv, process.env, output, crashAt(process.env.IEXEC_TEST_CRASH_AT));
+  const { endProcess } = await import("@iexec-ts/service");
   // What was cut short when its time was over may still hold the process.
-  process.stdout.write("", () => process.exit());
+  endProcess(await runWorker(command === "start" ? rest : argv, process.env, output, crashAt(process.env.IEXEC_TEST_CRASH_AT)));
 } else {
   const { operate } = await import("./cli/operate.ts");
   process.exitCode = await operate(argv);

@@ -33,6 +33,8 @@ async function leftovers({ tmp }: Command, registryPort: number): Promise<readon
 
 /** Errors: when something is still there, naming it. What only waits for the kernel to notice its end is given a moment. */
 export async function requireNothingLeft(command: Command, registryPort: number): Promise<void> {
+  const swept = /ended what was left: .*/.exec(command.stderr);
+  if (swept !== null) throw new Error(`it did not end in order what it started: ${swept[0]}`);
   const until = Date.now() + SETTLE_MS;
   for (;;) {
     const left = await leftovers(command, registryPort);

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   ANY_PORTS,
@@ -122,8 +122,9 @@ export class Rig {
       lookAgainAt = performance.now() + LOOK_AT_OUTLOOK_MS;
       const outlook = await outlookOf(this.network, taskId, task, wish.kind === "replicate" ? wish.wallet : undefined);
       const why = doubt.look(whyImpossible(outlook, wish));
-      if (why !== undefined)
-        throw new Error(`${wish.status} of ${taskId} cannot come any more: ${why}; ${describeReplicates(outlook.task)}`);
+      if (why === undefined) return;
+      const histories = (task?.replicates ?? []).map(({ history }) => history.map((entry) => entry.status).join(" ")).join(" | ");
+      throw new Error(`${wish.status} of ${taskId} cannot come any more: ${why}; ${describeReplicates(outlook.task)}: ${histories}`);
     };
   }
 
@@ -160,10 +161,9 @@ export class Rig {
 
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((worker) => worker.stop()));
-    if (process.env.KEEPLOGS) {
-      const { cpSync } = await import("node:fs");
-      cpSync(join(this.network.dir, "logs"), process.env.KEEPLOGS, { recursive: true });
-    }
+    // For who looks for a fault: the logs go with the network.
+    const { IEXEC_E2E_KEEP_LOGS } = process.env;
+    if (IEXEC_E2E_KEEP_LOGS !== undefined) cpSync(join(this.network.dir, "logs"), IEXEC_E2E_KEEP_LOGS, { recursive: true });
     await this.network.close();
   }
 }

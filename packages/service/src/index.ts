@@ -48,6 +48,7 @@ export {
   writeAll,
   writeDurably,
 } from "./durable-file.ts";
+export { endProcess } from "./end-process.ts";
 export { CATALOGUE, type ErrorCode } from "./errors/catalogue.ts";
 export { CodedError, type ErrorArguments, hasCode } from "./errors/coded-error.ts";
 export type { ErrorDescriptor, RetryClass } from "./errors/descriptor.ts";

@@ -52,7 +52,14 @@ function withPlantedHang(shutdown: Shutdown, wanted: string | undefined): Shutdo
 }
 
 /** For tests: a start that never ends. */
-const startOf = <T>(main: T, wanted: string | undefined): T | typeof never => (wanted === "start" ? never : main);
+const startOf = <T>(main: T, wanted: string | undefined): T | typeof never => {
+  if (wanted !== "start") return main;
+  return () => {
+    // Something else keeps the process alive, as in every start that hangs for real.
+    setInterval(() => undefined, 60_000);
+    return never();
+  };
+};
 
 const AFTER_STEPS_MS = 250;
 

@@ -72,3 +72,25 @@ test("a second signal is immediate, and both requests get the same report", asyn
   unhook();
   expect(signals.listenerCount("SIGTERM")).toBe(0);
 });
+
+test("a part that is ready only after the steps have run is closed at once, and waited for", async () => {
+  const shutdown = createShutdown({ graceMs: 60_000 });
+  await shutdown.request("SIGTERM");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const seen: string[] = [];
+  shutdown.add("late", async () => {
+    await promise;
+    seen.push("late");
+  });
+  const asked = shutdown.request("the end");
+  resolve();
+  expect(await asked).toMatchObject({ reason: "SIGTERM" });
+  expect(seen).toEqual(["late"]);
+});
+
+test("a late part that hangs does not hold the end", async () => {
+  const shutdown = createShutdown({ graceMs: 20 });
+  await shutdown.request("SIGTERM");
+  shutdown.add("late", () => new Promise(() => undefined));
+  expect(await shutdown.request("the end")).toMatchObject({ reason: "SIGTERM" });
+});

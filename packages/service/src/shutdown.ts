@@ -13,7 +13,10 @@ export interface ShutdownReport {
 export interface Shutdown {
   /** Aborts at the first request: loops end, long calls stop. */
   readonly signal: AbortSignal;
-  /** Adds a step; steps run one after the other, the last added first. Their signal aborts when there is no more time. */
+  /**
+   * Adds a step; steps run one after the other, the last added first. Their signal aborts when there is no more time. A part that is ready
+   * only after the steps have run is closed at once, and the next `request` waits for it in what is left of the grace period.
+   */
   add(step: string, close: (signal: AbortSignal) => Promise<void> | void): void;
   /** Runs all steps once. A second request cuts the first short; both resolve with the same report. Never rejects. */
   request(reason: string): Promise<ShutdownReport>;
@@ -27,14 +30,18 @@ export function createShutdown({ graceMs, clock = systemClock }: { readonly grac
   const hurry = new AbortController();
   const steps: { step: string; close: (signal: AbortSignal) => Promise<void> | void }[] = [];
   const { promise: done, resolve } = Promise.withResolvers<ShutdownReport>();
+  const late: Promise<void>[] = [];
+  let finished = false;
+  let until = 0;
   const hurried = new Promise<"hurried">((settle) => {
     hurry.signal.addEventListener("abort", () => settle("hurried"), { once: true });
   });
 
   const run = async (reason: string): Promise<ShutdownReport> => {
     stop.abort(new DOMException(reason, "AbortError"));
-    const finished = new AbortController();
-    const deadline = clock.sleep(graceMs, finished.signal).then(
+    until = clock.monotonicMs() + graceMs;
+    const over = new AbortController();
+    const deadline = clock.sleep(graceMs, over.signal).then(
       () => hurry.abort(new DOMException("the grace period is over", "TimeoutError")),
       () => undefined,
     );
@@ -54,26 +61,54 @@ export function createShutdown({ graceMs, clock = systemClock }: { readonly grac
         continue;
       }
       const outcome = await Promise.race([ending, hurried]);
-      if (outcome === "hurried") failures.push({ step, error: CodedError.from(hurry.signal.reason) });
+      // What it has left behind it can only say once it was told that there is no more time.
+      if (outcome === "hurried" && (await Promise.race([ending, aMoment()])) === "late")
+        failures.push({ step, error: CodedError.from(hurry.signal.reason) });
     }
-    finished.abort();
+    finished = true;
+    over.abort();
     await deadline;
     return { reason, failures, cutShort: hurry.signal.aborted };
+  };
+
+  const endLate = async (close: (signal: AbortSignal) => Promise<void> | void): Promise<void> => {
+    try {
+      await close(hurry.signal);
+    } catch {
+      // The report is out; whoever closes a part that was never used has nothing to lose.
+    }
+  };
+  const untilLate = async (): Promise<void> => {
+    if (late.length === 0) return;
+    const over = new AbortController();
+    const left = clock.sleep(Math.max(0, until - clock.monotonicMs()), over.signal).then(
+      () => hurry.abort(new DOMException("the grace period is over", "TimeoutError")),
+      () => undefined,
+    );
+    await Promise.race([Promise.all(late), left]);
+    over.abort();
+    await left;
   };
 
   return {
     signal: stop.signal,
     done,
     add(step, close) {
-      steps.push({ step, close });
+      if (finished) late.push(endLate(close));
+      else steps.push({ step, close });
     },
-    request(reason) {
-      if (stop.signal.aborted) hurry.abort(new DOMException(reason, "AbortError"));
+    async request(reason) {
+      if (finished) await untilLate();
+      else if (stop.signal.aborted) hurry.abort(new DOMException(reason, "AbortError"));
       else void run(reason).then(resolve);
       return done;
     },
   };
 }
+
+const LAST_WORDS_MS = 100;
+
+const aMoment = (): Promise<"late"> => new Promise((resolve) => setTimeout(() => resolve("late"), LAST_WORDS_MS));
 
 /** The part of `process` that is needed to hear signals. */
 export interface SignalSource {

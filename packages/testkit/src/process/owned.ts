@@ -22,14 +22,17 @@ const owned = new Map<ChildProcess, Owned>();
 
 /*
  * Waits until the pipe on its standard input closes, which the kernel does however the parent ends, then ends the program and whatever is
- * left of its process group. The folder comes through the pipe, so that nothing about the watchdog looks like a part of the run.
- * $1 pid, $2 signal, $3 tenths of a second until it is killed; standard input: the folder to remove, or an empty line.
+ * left of its process group. It is there before the program is, and learns of it through the pipe; so does nothing about it look like a
+ * part of the run. $1 signal, $2 tenths of a second until it is killed; standard input: the folder to remove or an empty line, then the pid.
  */
 const WATCHDOG = `IFS= read -r folder
+read -r pid || pid=
 read -r _
-kill -s "$2" "$1" 2>/dev/null
-n=0; while kill -0 "$1" 2>/dev/null && [ $n -lt "$3" ]; do sleep 0.1; n=$((n+1)); done
-kill -s KILL -- "-$1" 2>/dev/null
+if [ -n "$pid" ]; then
+  kill -s "$1" "$pid" 2>/dev/null
+  n=0; while kill -0 "$pid" 2>/dev/null && [ $n -lt "$2" ]; do sleep 0.1; n=$((n+1)); done
+  kill -s KILL -- "-$pid" 2>/dev/null
+fi
 [ -n "$folder" ] && rm -rf "$folder"
 exit 0`;
 
@@ -67,6 +70,8 @@ export function atMyEnd(script: string, args: readonly string[], firstLine: stri
 export function spawnOwned(command: string, args: readonly string[], options: OwnedOptions = {}): ChildProcess {
   const { stopSignal = "SIGTERM", graceMs = DEFAULT_GRACE_MS, removeAfter, spareGroup = false, env, ...rest } = options;
   const { TMPDIR } = process.env;
+  const tenths = String(Math.ceil(graceMs / 100));
+  const watchdog = atMyEnd(WATCHDOG, ["watchdog", stopSignal.replace(/^SIG/, ""), tenths], removeAfter ?? "");
   const child = spawn(command, [...args], {
     ...rest,
     env: { ...(TMPDIR === undefined ? {} : { TMPDIR }), ...(env ?? process.env) },
@@ -74,9 +79,11 @@ export function spawnOwned(command: string, args: readonly string[], options: Ow
   });
   const { pid } = child;
   // It did not start: the event "error" says so.
-  if (pid === undefined) return child;
-  const tenths = String(Math.ceil(graceMs / 100));
-  const watchdog = atMyEnd(WATCHDOG, ["watchdog", String(pid), stopSignal.replace(/^SIG/, ""), tenths], removeAfter ?? "");
+  if (pid === undefined) {
+    watchdog.stdin?.destroy();
+    return child;
+  }
+  watchdog.stdin?.write(`${pid}\n`);
   const ended = removeAfter === undefined ? undefined : exitOf(watchdog);
   const exited = new Promise<void>((resolve) => {
     child.once("exit", () => {

@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { spawnOwned } from "../../packages/testkit/src/process/owned.ts";
+import { processesOf } from "./sweep.ts";
+
+const OWN_RUN = join(import.meta.dirname, "own-run.ts");
+
+/** Starts a daemon that nobody owns, leaves a file, and then does what the test says. */
+const LEAVES = `
+  const { spawn } = require("node:child_process");
+  const { writeFileSync } = require("node:fs");
+  spawn("sleep", ["600"], { detached: true, stdio: "ignore" }).unref();
+  writeFileSync(process.env.TMPDIR + "/left", "");
+  process.stdout.write(process.env.TMPDIR);`;
+const STAYS = `${LEAVES} setInterval(() => undefined, 1000);`;
+
+describe("a run", () => {
+  let tmp = "";
+  beforeEach(async () => {
+    tmp = await mkdtemp(join(tmpdir(), "iexec-own-"));
+  });
+  afterEach(() => rm(tmp, { recursive: true, force: true }));
+
+  /** The program, once it has said which folder it has. */
+  async function start(program: string) {
+    const run = spawnOwned(process.execPath, ["--import", OWN_RUN, "-e", program], {
+      env: { ...process.env, TMPDIR: tmp },
+      stdio: ["ignore", "pipe", "pipe"],
+      spareGroup: true,
+    });
+    let said = "";
+    run.stderr?.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const ended = once(run, "close");
+    if (run.stdout === null) throw new Error("no output");
+    const [folder] = await once(run.stdout, "data");
+    return { run, folder: String(folder), said: () => said, ended };
+  }
+  const nothingLeft = () => vi.waitFor(async () => expect([...processesOf(tmp), ...(await readdir(tmp))]).toEqual([]), { timeout: 30_000 });
+
+  test("has a folder of its own, which is gone when it ends in order, with all that named it; and it says so", async () => {
+    const { folder, ended, said } = await start(LEAVES);
+    expect(folder.startsWith(join(tmp, "ix-"))).toBe(true);
+    expect(await ended).toEqual([0, null]);
+    expect(existsSync(folder)).toBe(false);
+    expect(processesOf(tmp)).toEqual([]);
+    expect(said()).toMatch(/ended what was left: process sleep 600/);
+  });
+
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("that does not listen ends with %s, and nothing is left", async (signal) => {
+    const { run, ended } = await start(STAYS);
+    run.kill(signal);
+    expect(await ended).toEqual([{ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal], null]);
+    await nothingLeft();
+  });
+
+  test("that is killed leaves nothing", async () => {
+    const { run, ended } = await start(STAYS);
+    run.kill("SIGKILL");
+    expect(await ended).toEqual([null, "SIGKILL"]);
+    await nothingLeft();
+  });
+
+  test("whose terminal is closed ends as it ends for SIGTERM", async () => {
+    const { run, ended } = await start(`process.once("SIGTERM", () => process.exit(7)); ${STAYS}`);
+    run.kill("SIGHUP");
+    expect(await ended).toEqual([7, null]);
+    await nothingLeft();
+  });
+
+  test("that hangs in its end is ended by a second signal", async () => {
+    const { run, ended } = await start(`process.on("SIGINT", () => undefined); ${STAYS}`);
+    run.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    run.kill("SIGINT");
+    expect(await ended).toEqual([130, null]);
+    await nothingLeft();
+  });
+});
