@@ -35,6 +35,7 @@ export async function readTask(schedulerUrl: string, taskId: TaskId, signal: Abo
  * Calls `onChange` whenever the scheduler records a status, until `signal` aborts. A cut connection counts as a change and is made again.
  */
 export async function followStatuses(schedulerUrl: string, onChange: () => void, signal: AbortSignal): Promise<void> {
+  // Bounded: by the signal of whoever watches, who has a limit; a connection that goes silent only delays the next look.
   while (!signal.aborted) {
     try {
       const response = await fetch(`${schedulerUrl}/v1/events`, { signal });

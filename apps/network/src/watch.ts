@@ -103,6 +103,7 @@ export async function watchTasks(
   };
 
   try {
+    // Bounded: ends with the tasks, with the limit of the demo, or when they cannot be completed any more.
     for (;;) {
       signal.throwIfAborted();
       changed = Promise.withResolvers<void>();

@@ -66,8 +66,6 @@ export interface SchedulerDeps {
   readonly random?: Random;
   readonly logger?: Logger;
   readonly metrics?: Metrics;
-  /** Ends a start that is under way. */
-  readonly signal?: AbortSignal;
   /** The one of the process, where the caller has one. */
   readonly watchdog?: Watchdog;
   /** Longest that one decision may take, in milliseconds; default: as the dispatcher sees fit. */

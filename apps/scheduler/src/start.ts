@@ -111,8 +111,6 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
   const metrics = deps.metrics ?? createMetrics("iexec_scheduler_");
   const logger = countErrors(deps.logger ?? silentLogger, metrics);
   const shutdown = createShutdown({ graceMs: CLOSE_MS, clock });
-  const giveUp = (): void => void shutdown.request("told to stop while starting");
-  deps.signal?.addEventListener("abort", giveUp, { once: true });
   const onError = (thrown: unknown): void => {
     logger.error("something failed", { error: CodedError.from(thrown) });
   };
@@ -120,7 +118,7 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
   const watchdog = deps.watchdog ?? createWatchdog({ clock, log: logger, random });
 
   // A start that is told to stop ends what it has begun, and fails at its next step.
-  const stopped = (): void => void shutdown.request("told to stop");
+  const stopped = (): void => void shutdown.request("told to stop while starting");
   deps.signal?.addEventListener("abort", stopped, { once: true });
   try {
     const health = createHealth();
@@ -135,8 +133,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       },
       { clock, logger, random, watchdog },
     );
-    shutdown.signal.throwIfAborted();
     shutdown.add("chain", () => within(CHAIN_CLOSE_MS, pool.close(), clock));
+    shutdown.signal.throwIfAborted();
     const hub = await createHub(pool, options.hubAddress);
     await checkOwner(hub, pool, options);
 
@@ -288,7 +286,6 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
     };
     const leading = lead(database, (held) => runTerm(terms, held), { signal: shutdown.signal, clock, retryMs: jitter, onError, watchdog });
     shutdown.add("leading", () => leading);
-    deps.signal?.removeEventListener("abort", giveUp);
     deps.signal?.throwIfAborted();
     return {
       url,

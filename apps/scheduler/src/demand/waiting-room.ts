@@ -108,6 +108,7 @@ export function createWaitingRoom(
       line.get(wallet)?.settle(NOTHING);
       line.delete(wallet);
       let seen = epoch;
+      // Bounded: ends after three tries, each of which has its own limit.
       for (let tries = 1; ; tries += 1) {
         if (signal.aborted) return NOTHING;
         const offer = await attempt(wallet);

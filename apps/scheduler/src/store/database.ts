@@ -176,6 +176,7 @@ export async function openDatabase(
     async transaction(work, signal, ms = limits.transactionMs) {
       const reason = (): CodedError => new CodedError("SCH-1104", { reason: `a transaction took longer than ${ms} ms` });
       using scope = openScope([signal], { ms, clock, reason });
+      // Bounded: ends after a few attempts, and with the limit of the whole transaction.
       for (let attempt = 1; ; attempt += 1) {
         try {
           return await once(work, scope.signal);

@@ -64,6 +64,7 @@ async function programs(): Promise<z.infer<typeof BINARIES>> {
 
 /** The nearest folder above that Postgres's own user cannot enter, or undefined. */
 async function closedFolder(directory: string, uid: number): Promise<string | undefined> {
+  // Bounded: ends at the root of the file system.
   for (let path = dirname(resolve(directory)); ; path = dirname(path)) {
     const found = await stat(path);
     if ((found.mode & 0o001) === 0 && found.uid !== uid) return path;

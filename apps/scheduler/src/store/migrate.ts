@@ -46,6 +46,7 @@ export async function migrate(database: Database): Promise<readonly string[]> {
 }
 
 async function lock(sql: OwnConnection): Promise<void> {
+  // Bounded: ends after a few tries, each of which waits no longer than the lock timeout.
   for (let tries = 1; ; tries += 1) {
     try {
       await sql.run("SELECT pg_advisory_lock($1)", [LOCK]);
