@@ -90,8 +90,8 @@ const CHECKS: readonly Check[] = [
       const { files, faults } = checkLoops(ROOT);
       return {
         ok: faults.length === 0 && files >= FEWEST_MODULES,
-        summary: `${files} files, ${faults.length} loops that wait without a beat`,
-        details: faults.map(({ file, line }) => `${file}:${line}: let it beat, or say above it why it ends ("// Bounded: ...")`).join("\n"),
+        summary: `${files} files, ${faults.length} loops that wait without a beat, or calls that outlive their scope`,
+        details: faults.map(({ file, line, mend }) => `${file}:${line}: ${mend}`).join("\n"),
       };
     },
   },

@@ -27,3 +27,19 @@ test.each([
 ])("what beats, ends or is explained is not: %s", (body) => {
   expect(faults(body)).toEqual([]);
 });
+
+test.each([
+  "using limit = openScope([signal], { ms: 5 });\nreturn ask(limit.signal);",
+  "using limit = openScope([signal]);\nif (far) { return orAborted(ask(), limit.signal); }\nreturn 5;",
+])("a call that outlives its scope is found: %s", (body) => {
+  expect(faults(body)).toEqual([3]);
+});
+
+test.each([
+  "using limit = openScope([signal]);\nreturn await ask(limit.signal);",
+  "using limit = openScope([signal]);\nreturn ask();",
+  "using limit = openScope([signal]);\nreturn limit.signal.aborted;",
+  "{ using limit = openScope([signal]); await ask(limit.signal); }\nreturn ask(signal);",
+])("what ends inside its scope is not: %s", (body) => {
+  expect(faults(body)).toEqual([]);
+});

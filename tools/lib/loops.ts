@@ -10,7 +10,11 @@ const EXPLANATION = /\/\/ Bounded: .{10,}/;
 export interface LoopFault {
   readonly file: string;
   readonly line: number;
+  readonly mend: string;
 }
+
+const SILENT = 'let it beat, or say above it why it ends ("// Bounded: ...")';
+const UNAWAITED = "return await: without it the scope is over before what it returns has begun";
 
 type Loop = ts.ForStatement | ts.WhileStatement | ts.DoStatement;
 
@@ -38,16 +42,38 @@ const isBeat = (node: ts.Node): boolean =>
 const isExplained = (loop: Loop, text: string): boolean =>
   (ts.getLeadingCommentRanges(text, loop.getFullStart()) ?? []).some(({ pos, end }) => EXPLANATION.test(text.slice(pos, end)));
 
+/** Names of the scopes that end with the blocks around a node, up to its function. */
+function scopesAround(node: ts.Node): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let around = node.parent; around !== undefined && !ts.isFunctionLike(around); around = around.parent) {
+    if (!ts.isBlock(around)) continue;
+    for (const statement of around.statements)
+      if (ts.isVariableStatement(statement) && (statement.declarationList.flags & ts.NodeFlags.BlockScoped) === ts.NodeFlags.Using)
+        for (const { name } of statement.declarationList.declarations) names.add(name.getText());
+  }
+  return names;
+}
+
+/** A call that is given the signal of a scope around it and is returned without being awaited. */
+function returnsFromScope(node: ts.ReturnStatement): boolean {
+  const { expression } = node;
+  if (expression === undefined || !ts.isCallExpression(expression)) return false;
+  const scopes = scopesAround(node);
+  return scopes.size > 0 && holds(expression, (inner) => ts.isIdentifier(inner) && scopes.has(inner.text));
+}
+
 /**
  * Endless loops of one file that wait for something without saying that they live: each must beat (see the watchdog of packages/service), or
- * carry a comment `// Bounded: ` above it that says why it ends.
+ * carry a comment `// Bounded: ` above it that says why it ends. Also calls with the signal of a `using` scope that are returned unawaited.
  */
 export function silentLoops(file: string, text: string): readonly LoopFault[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
   const faults: LoopFault[] = [];
+  const lineOf = (node: ts.Node): number => source.getLineAndCharacterOfPosition(node.getStart()).line + 1;
   const visit = (node: ts.Node): void => {
     if (isLoop(node) && isEndless(node) && holds(node, ts.isAwaitExpression) && !holds(node, isBeat) && !isExplained(node, text))
-      faults.push({ file, line: source.getLineAndCharacterOfPosition(node.getStart()).line + 1 });
+      faults.push({ file, line: lineOf(node), mend: SILENT });
+    if (ts.isReturnStatement(node) && returnsFromScope(node)) faults.push({ file, line: lineOf(node), mend: UNAWAITED });
     ts.forEachChild(node, visit);
   };
   visit(source);

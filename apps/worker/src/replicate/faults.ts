@@ -174,6 +174,7 @@ export const FAULTS: Readonly<Record<StageCode, Fault>> = {
   "CHN-3007": WALLET,
   "CHN-3008": PEER,
   "CHN-3009": OURS,
+  // The transaction queue has gone on without a call that hung.
   "CHN-3010": OURS,
 
   "WIR-1001": PEER,
