@@ -25,6 +25,7 @@ const DOCKER_SOCKET = "/var/run/docker.sock";
 const DATASET = "marbles.json";
 const WORKER_SLOTS = 1;
 const LOST_AFTER_MS = 60_000;
+const WORKER_CLOSE_MS = 5_000;
 const GAS_CAP = 22_000_000_000n;
 
 export interface NetworkWorker {
@@ -266,7 +267,11 @@ export async function startNetwork(
         const workerLog = log.child({ service: name });
         const handle = await owned(
           startWorker({ settings, account: privateKeyToAccount(wallet.privateKey.reveal()) }, { log: workerLog, signal }),
-          (w) => w.close(),
+          // A part of it that hangs holds nobody else's end; its containers are removed all the same.
+          (w) =>
+            w
+              .close(AbortSignal.timeout(WORKER_CLOSE_MS))
+              .catch((left: unknown) => workerLog.error("it did not end in time", { error: CodedError.from(left) })),
         );
         const page = await owned(serveWorker(handle, settings, workerLog), (p) => p.close());
         return { name, url: page.url, handle };
