@@ -64,7 +64,7 @@ export type SealOutput = (
     readonly limits: OutputLimits;
     readonly extras: OutputExtras;
     /** Called with each part that was written to the zip; for whoever watches over the caller. */
-    readonly onAlive?: () => void;
+    readonly onAlive?: (() => void) | undefined;
   },
   signal: AbortSignal,
 ) => Promise<SealedOutput>;

@@ -54,7 +54,7 @@ export interface Watchdog {
   keep(options: LoopOptions, run: (pulse: Pulse) => Promise<void>): Promise<void>;
   /** Loops that stand still, and those of the last hour that moved again, newest first. */
   stalls(): readonly Stall[];
-  /** Calls back with the coded error of each missed beat. */
+  /** Calls back with the coded error of each missed beat (SVC-1501), and of each loop that ended by itself (SVC-1502). */
   onStall(listener: (error: CodedError, stall: Stall) => void): () => void;
 }
 
@@ -200,7 +200,11 @@ export function createWatchdog(deps: WatchdogDeps = {}): Watchdog {
           } catch (thrown) {
             if (signal.aborted) return;
             const error = new CodedError("SVC-1502", { loop: options.loop, reason: CodedError.from(thrown).message }, { cause: thrown });
-            log.error("a loop ended by itself and is started again", { loop: options.loop, of: options.of, error });
+            const { loop, of } = options;
+            log.error("a loop ended by itself and is started again", { loop, of, error });
+            one.restarts += 1;
+            const ended = { loop, of, since: one.lastBeat, restarts: one.restarts, mendedAt: undefined };
+            for (const listener of listeners) listener(error, ended);
             const ms = waits.nextMs();
             one.dueMs = clock.monotonicMs() + ms + boundMs;
             await clock.sleep(ms, signal).catch(() => undefined);

@@ -18,6 +18,8 @@ export interface TaskPolicy {
   readonly network: NetworkPolicy;
   readonly fetch: FetchPolicy;
   readonly output: OutputLimits;
+  /** Called while an output is sealed, each time a part of it was written; for whoever watches over the stage. */
+  readonly onSealing?: () => void;
   readonly pullTimeout: PullTimeoutBounds;
   /** Variables an app is given. */
   readonly environment: EnvironmentMode;

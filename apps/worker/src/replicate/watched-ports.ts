@@ -60,7 +60,7 @@ export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
     ...ports,
     get policy() {
       const { policy } = ports;
-      return { ...policy, fetch: { ...policy.fetch, onAlive: alive } };
+      return { ...policy, fetch: { ...policy.fetch, onAlive: alive }, onSealing: alive };
     },
     journal: {
       find: (taskId) => journal.find(taskId),

@@ -116,6 +116,7 @@ async function harvest(replicate: Replicate, task: TaskDescription, result: RunR
         zipPath: paths.zip,
         callback: task.deal.callback,
         limits: ports.policy.output,
+        onAlive: ports.policy.onSealing,
         extras: {
           stdout: succeeded && result.stdout.text !== "" ? result.stdout.text : undefined,
           stderr: succeeded && result.stderr.text !== "" ? result.stderr.text : undefined,
