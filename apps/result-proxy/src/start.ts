@@ -132,7 +132,8 @@ export async function start(options: { readonly config: ResultProxyConfig; reado
       clock,
       signal: stop.signal,
       onRefusal: (error) => {
-        metrics.countError(error);
+        // Asking whether a result is there yet is what every scheduler does; the answer no is no error.
+        if (error.code !== "PRX-1020") metrics.countError(error);
         logger.debug("refused", { code: error.code, error });
       },
     });
