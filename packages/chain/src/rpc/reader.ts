@@ -47,8 +47,11 @@ export function createReader(parts: ReaderParts): (request: { method: string; pa
       // A node that answers its monitor and nothing else comes back each time it is given up.
       const endpoint = pick(parts, parts.now() > deadline ? new Set([...tried, ...silent]) : tried);
       if (endpoint === undefined) {
-        if (trouble !== undefined) throw asViem(trouble, method, tried);
-        if (!(await parts.nextChange(deadline))) throw new CodedError("CHN-1003", { method, reason: parts.reasons() });
+        // A node that was not looked at yet, just after the start, may be the one that answers.
+        const others = parts.endpoints.some((one) => !tried.has(one) && one.health === "undialed") && parts.now() < deadline;
+        if (trouble !== undefined && !others) throw asViem(trouble, method, tried);
+        if (!(await parts.nextChange(deadline)) && trouble === undefined)
+          throw new CodedError("CHN-1003", { method, reason: parts.reasons() });
         continue;
       }
       try {

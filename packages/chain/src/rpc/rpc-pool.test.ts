@@ -150,6 +150,16 @@ describe("several nodes", () => {
     expect(await pool.client.getBalance({ address: walletOf("x").address })).toBe(0n);
   });
 
+  test("a first node that refuses waits for a second that was not looked at yet", async () => {
+    const anvil = await node();
+    const [first, second] = [await proxy(anvil.url), await proxy(anvil.url)];
+    second.faults.delayMs = 300;
+    const pool = await open([first.url, second.url], { requestTimeoutMs: 5_000 });
+    first.faults.errors = { eth_getBalance: { code: -32_005, message: "limit exceeded" } };
+    expect(pool.endpoints()[1]?.health).toBe("undialed");
+    expect(await pool.client.getBalance({ address: walletOf("x").address })).toBe(0n);
+  });
+
   test("a lagging second node never answers in place of a dead first one", async () => {
     const [ahead, behind] = [await node(), await node()];
     await mine(ahead, 5);
