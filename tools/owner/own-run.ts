@@ -10,7 +10,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { endProcess } from "../../packages/service/src/end-process.ts";
-import { atMyEnd, stopAllOwned } from "../../packages/testkit/src/process/owned.ts";
+import { atMyEnd, stopAllOwned, tellAllOwned } from "../../packages/testkit/src/process/owned.ts";
 
 const SWEEP = join(import.meta.dirname, "sweep.ts");
 const SWEEP_LIMIT_MS = 60_000;
@@ -43,6 +43,8 @@ function own(): void {
       rmdirSync(folder);
     } catch {
       // Something is still there.
+      // Their watchdogs would end them only after us, and the sweeper would wait for that.
+      tellAllOwned();
       const args = [SWEEP, ...(hurried ? ["--now"] : []), folder];
       spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"], timeout: SWEEP_LIMIT_MS });
     }

@@ -101,7 +101,9 @@ async function main(command: string | undefined, argv: readonly string[]): Promi
     return report.completed === settings.tasks ? 0 : 1;
   } catch (thrown) {
     const interrupted = shutdown.signal.aborted;
-    await shutdown.request("failed");
+    // A second request would cut short the end that is under way.
+    if (interrupted) await shutdown.done;
+    else await shutdown.request("failed");
     await late;
     if (interrupted) {
       process.stderr.write("stopped; nothing is left behind\n");

@@ -298,6 +298,8 @@ export async function start(options: SchedulerOptions, deps: SchedulerDeps = {})
       },
     };
   } catch (thrown) {
+    // A second request would cut short the end that is under way.
+    if (deps.signal?.aborted === true) await shutdown.done;
     await shutdown.request("start failed");
     throw thrown;
   } finally {

@@ -134,4 +134,20 @@ describe("a program that hangs", () => {
     });
     expect(exit).toBe(0);
   });
+
+  test("a start that fails because it was told to stop does not cut the steps short", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const seen: string[] = [];
+    const { exit } = await run(["--port", "1", "--grace", "1h"], async ({ shutdown }) => {
+      shutdown.add("slow", async () => {
+        await promise;
+        seen.push("closed");
+      });
+      void shutdown.request("SIGTERM");
+      setTimeout(resolve, 20);
+      throw new Error("told to stop");
+    });
+    expect(exit).toBe(0);
+    expect(seen).toEqual(["closed"]);
+  });
 });

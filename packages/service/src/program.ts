@@ -165,6 +165,8 @@ export async function runService<S extends ServiceSettings>(
     } catch (thrown) {
       // Being told to stop while starting is an orderly end.
       const interrupted = shutdown.signal.aborted;
+      // A second request would cut short the end that is under way; after it, it only waits for what was ready late.
+      if (interrupted) await shutdown.done;
       await shutdown.request("failed");
       if (interrupted) return 0;
       throw thrown;
