@@ -3,4 +3,5 @@ export { type Blame, type Consequence, FAULTS, type Fault } from "./replicate/fa
 export { type JournalView, readJournal } from "./replicate/read-journal.ts";
 export type { Replicate, StatusChange } from "./replicate/replicate.ts";
 export { serveWorker } from "./server.ts";
-export { startWorker, type WorkerDeps, type WorkerHandle, type WorkerOptions } from "./worker.ts";
+export { startWorker } from "./worker.ts";
+export type { WorkerDeps, WorkerHandle, WorkerOptions } from "./worker-api.ts";

@@ -15,7 +15,7 @@ import { taskDetail, taskSummary } from "./page/task-detail.ts";
 import { createWorkerMetrics } from "./page/worker-metrics.ts";
 import { slotsInUse } from "./session/demand.ts";
 import { VERSION } from "./version.ts";
-import type { WorkerHandle } from "./worker.ts";
+import type { WorkerHandle } from "./worker-api.ts";
 
 const MAX_LISTED = 200;
 /** What a scrape may show without asking the chain again. */

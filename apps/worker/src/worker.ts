@@ -1,32 +1,25 @@
 import { arch, totalmem, type } from "node:os";
 import { join } from "node:path";
-import type { Address } from "@iexec-ts/poco";
 import { lowerHex } from "@iexec-ts/poco";
 import { createDockerSandbox, fileImageUses, LABELS } from "@iexec-ts/sandbox";
 import {
   backoff,
-  type Clock,
   Closers,
   CodedError,
   countErrors,
   createMetrics,
   createWatchdog,
-  type Logger,
-  type Metrics,
   openScope,
-  type Random,
   systemClock,
   systemRandom,
-  type Watchdog,
 } from "@iexec-ts/service";
 import type { SchedulerConnection } from "@iexec-ts/wire";
-import type { PrivateKeyAccount } from "viem";
-import { type ChainSide, openChain } from "./chain-side.ts";
-import { schedulerUrl, type WorkerSettings } from "./config.ts";
+import { openChain } from "./chain-side.ts";
+import { schedulerUrl } from "./config.ts";
 import { checkContainerMounts } from "./container-check.ts";
 import { controlActions } from "./control/actions.ts";
-import type { Desk, StopHow } from "./control/desk.ts";
-import { fixedSettings, type LiveSettings } from "./control/live-settings.ts";
+import type { Desk } from "./control/desk.ts";
+import { fixedSettings } from "./control/live-settings.ts";
 import { Operation, type Refusal } from "./control/operation.ts";
 import { serveControl } from "./control/server.ts";
 import { socketPath } from "./control/wire.ts";
@@ -34,14 +27,13 @@ import { engineAt, registryCredentials } from "./engine-settings.ts";
 import { checkHost, diskRefusal, slotsOf, writable } from "./host-check.ts";
 import { IsolationGuard } from "./isolation.ts";
 import { keptMib } from "./manners/disk.ts";
-import { type HostFacts, linuxHost } from "./manners/host-facts.ts";
+import { linuxHost } from "./manners/host-facts.ts";
 import { watchManners } from "./manners/manners.ts";
 import { networkNamedBy, recallNetwork, rememberNetwork } from "./network-memory.ts";
 import { ReplicateEngine } from "./replicate/engine.ts";
 import { Journal } from "./replicate/journal.ts";
-import type { Checkpoint, Ports } from "./replicate/ports.ts";
+import type { Ports } from "./replicate/ports.ts";
 import { recover } from "./replicate/recover.ts";
-import type { Replicate, StatusChange } from "./replicate/replicate.ts";
 import { appContainer } from "./replicate/stages/compute.ts";
 import { tellUnhappy } from "./replicate/unhappy.ts";
 import { connectPatiently } from "./session/connect.ts";
@@ -52,69 +44,11 @@ import { createResultProxyClient } from "./session/result-proxy-client.ts";
 import { type Standing, type StuckTask, stuckTasks } from "./standing.ts";
 import { taskPolicy } from "./task-policy.ts";
 import { lookForTee } from "./tee/sight.ts";
-import { type Tee, teeOf } from "./tee/tee.ts";
+import { teeOf } from "./tee/tee.ts";
 import { VERSION } from "./version.ts";
 import { lockWallet } from "./wallet-lock.ts";
 import { refuseChangedWallet, rememberName } from "./wallet-memory.ts";
-
-export interface WorkerOptions {
-  readonly settings: WorkerSettings;
-  readonly account: PrivateKeyAccount;
-}
-
-export interface WorkerDeps {
-  readonly log: Logger;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly checkpoint?: Checkpoint;
-  /** Watches every loop that owes something; one for the process. */
-  readonly watchdog?: Watchdog;
-  /** Gives up starting. */
-  readonly signal?: AbortSignal;
-  /** For the scenarios of stopping: the part whose end hangs. */
-  readonly hangAt?: string | undefined;
-  /** Where the host's `/proc`, `/dev` and `/sys` are looked for; `/` unless told. */
-  readonly hostRoot?: string;
-  /** The machine it is a guest on. */
-  readonly host?: HostFacts;
-  /** Id of the Docker container it runs in. */
-  readonly ownContainer?: string;
-  /** Settings that change while it runs; without them all stay as given. */
-  readonly live?: LiveSettings;
-  /** Ends the program, for the operator's commands; without it they end this worker alone. */
-  readonly stop?: (how: StopHow) => void;
-}
-
-export interface WorkerHandle extends Pick<ChainSide, "pool" | "hub" | "queue"> {
-  readonly address: Address;
-  readonly journal: Journal;
-  /** Undefined while the scheduler has not been reached since the start. */
-  readonly link: SchedulerConnection | undefined;
-  /** Resolves when the worker is registered with its scheduler. */
-  readonly joined: Promise<void>;
-  /** Resolves with the reason when the worker stopped by itself. */
-  readonly halted: Promise<CodedError>;
-  /** What the operator wants: to work, to pause, to finish. */
-  readonly operation: Operation;
-  /** What it found of trusted execution on its host. */
-  readonly tee: Tee;
-  /** Which loops missed their beat. */
-  readonly watchdog: Pick<Watchdog, "onStall" | "stalls">;
-  /** What does not move at this moment, or did not move for a while. */
-  readonly standing: Standing;
-  /** Why it asked for no task when it last looked; undefined while it asks, or has not joined yet. */
-  readonly refusal: Refusal | undefined;
-  /** Errors are counted from the start. */
-  readonly metrics: Metrics;
-  onStatus(listener: (change: StatusChange, replicate: Replicate) => void): () => void;
-  /**
-   * Stops asking, leaves what is under way resumable, closes everything. Idempotent.
-   *
-   * Errors: SVC-1602 naming what did not end.
-   * @param signal - there is no more time: what hangs is left behind, the rest is closed at once
-   */
-  close(signal?: AbortSignal): Promise<void>;
-}
+import type { WorkerDeps, WorkerHandle, WorkerOptions } from "./worker-api.ts";
 
 const UPLOAD_TIMEOUT_MS = 60_000;
 const JOIN_GRACE_MS = 2_000;

@@ -15,4 +15,5 @@ export { createRpcPool, type RpcPoolDeps, type RpcPoolOptions } from "./rpc/rpc-
 export { type ConformanceRunner, outboxConformance, type StoreUnderTest } from "./transactions/outbox-conformance.ts";
 export type { Checkpoint, ForeignNonce } from "./transactions/queue-state.ts";
 export { sqliteOutbox } from "./transactions/sqlite-outbox.ts";
-export { createTxQueue, type TxQueueDeps, type TxQueueOptions } from "./transactions/tx-queue.ts";
+export { createTxQueue } from "./transactions/tx-queue.ts";
+export type { TxQueueDeps, TxQueueOptions } from "./transactions/tx-queue-options.ts";

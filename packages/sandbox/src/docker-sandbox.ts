@@ -1,5 +1,5 @@
 import { CodedError, createWatchdog, hasCode, orAborted } from "@iexec-ts/service";
-import type { CapturedLog, EngineReport, PulledImage, PullOptions, Running, RunResult, RunSpec, Sandbox } from "./api.ts";
+import type { CapturedLog, EngineReport, PulledImage, PullOptions, Running, RunResult, RunSpec } from "./api.ts";
 import { checkSpec, containerConfig, logFileBytes, worstLogFileBytes } from "./container-config.ts";
 import { containerFirewall } from "./container-firewall.ts";
 import {
@@ -12,6 +12,7 @@ import {
   removeContainer,
   startContainer,
 } from "./containers.ts";
+import type { DockerSandbox } from "./docker-sandbox-api.ts";
 import { type EgressRules, egressRules, ensureRules, hostFirewall, hostResolvers, rulesHold } from "./egress-guard.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type EngineFacts, readEngine } from "./engine-report.ts";
@@ -32,39 +33,6 @@ import { ensureNetwork, listNetworks, networkName, removeNetwork } from "./run-n
 import type { Ending } from "./supervise.ts";
 import { sweepOrphans } from "./sweep-orphans.ts";
 import { backOffMs, onceEngineAnswers } from "./wait-for-engine.ts";
-
-/** What the Docker adapter can do beyond the port. */
-export interface DockerSandbox extends Sandbox {
-  /** See `pruneImages` in prune-images.ts. SIDE EFFECTS: removes images this worker pulled. */
-  pruneImages(request: PruneRequest, signal?: AbortSignal): Promise<readonly string[]>;
-  /** See `proveIsolation` in prove-isolation.ts. SIDE EFFECTS: runs a probe container. */
-  proveIsolation(
-    image: string,
-    labels: Readonly<Record<string, string>>,
-    extra?: readonly IsolationTarget[],
-    signal?: AbortSignal,
-  ): Promise<IsolationReport>;
-  /**
-   * Proves, with containers that try, that what apps are given is all they get on this host: see `proveLimits`. A gVisor that cannot run
-   * the probe is not used any more when the runtime is `auto`.
-   *
-   * Errors: as `run`; SBX-1502 without an image to probe with.
-   * SIDE EFFECTS: imports or pulls a small image, runs containers.
-   */
-  prove(request: ProofRequest, signal?: AbortSignal): Promise<IsolationProof>;
-  /**
-   * Runs `work` with a small image that holds `sh`.
-   *
-   * Errors: SBX-1001, SBX-1502. SIDE EFFECTS: imports an image for the time of the work, or pulls one that stays.
-   */
-  withProbeImage<T>(request: Omit<ProofRequest, "network">, work: (image: string) => Promise<T>, signal?: AbortSignal): Promise<T>;
-  /** Changes with whatever a proof depends on: the engine, its version, its runtimes. */
-  proofKey(signal?: AbortSignal): Promise<string>;
-  /** Whether the firewall rules of isolated runs are in place now. SIDE EFFECTS: puts them in place if they can be. */
-  guardEgress(signal?: AbortSignal): Promise<boolean>;
-  /** What is mounted into a container; undefined when this engine does not run it. Errors: SBX-1001 to SBX-1004. */
-  mountsOf(container: string, signal?: AbortSignal): Promise<readonly ContainerMount[] | undefined>;
-}
 
 const NAME_ATTEMPTS = 5;
 const REFUSALS = ["SBX-1202", "SBX-1203", "SBX-1204", "SBX-1206"] as const;

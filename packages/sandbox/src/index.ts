@@ -1,7 +1,8 @@
 export * from "./api.ts";
 export { type ConformanceApp, type ConformanceWorld, sandboxConformance, type TestRunner } from "./conformance.ts";
 export { logFileBytes } from "./container-config.ts";
-export { createDockerSandbox, type DockerSandbox } from "./docker-sandbox.ts";
+export { createDockerSandbox } from "./docker-sandbox.ts";
+export type { DockerSandbox } from "./docker-sandbox-api.ts";
 export { type Firewall, hostFirewall, PRIVATE_RANGES } from "./egress-guard.ts";
 export { createFakeSandbox, type FakeApp, FakeEngine, type FakeOperation } from "./fake-sandbox.ts";
 export { fileImageUses, type ImageUses, memoryImageUses } from "./image-uses.ts";

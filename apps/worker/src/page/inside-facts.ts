@@ -7,7 +7,7 @@ import type { PageFacts } from "../cli/facts/page-facts.ts";
 import type { WorkerSettings } from "../config.ts";
 import { recallNetwork } from "../network-memory.ts";
 import type { Replicate } from "../replicate/replicate.ts";
-import type { WorkerHandle } from "../worker.ts";
+import type { WorkerHandle } from "../worker-api.ts";
 
 const CALL_MS = 5_000;
 const LAST_TASKS = 50;

@@ -12,7 +12,8 @@ import type { OutboxStore, RpcPool, TxIntent, TxQueue, TxRecord, TxState } from 
 import { callNode, parseRpcAddress } from "../rpc/json-rpc.ts";
 import { createRpcPool, type RpcPoolOptions } from "../rpc/rpc-pool.ts";
 import { sqliteOutbox } from "../transactions/sqlite-outbox.ts";
-import { createTxQueue, type TxQueueDeps, type TxQueueOptions } from "../transactions/tx-queue.ts";
+import { createTxQueue } from "../transactions/tx-queue.ts";
+import type { TxQueueDeps, TxQueueOptions } from "../transactions/tx-queue-options.ts";
 
 export const GWEI = 10n ** 9n;
 const FUNDS = 1_000n * 10n ** 18n;

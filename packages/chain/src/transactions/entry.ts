@@ -55,3 +55,28 @@ export function commitment({ record }: Entry): bigint {
   if (attempt === undefined || record.state !== "sent") return 0n;
   return (record.gas ?? 0n) * attempt.maxFeePerGas + (record.intent.value ?? 0n);
 }
+
+/** The outcome of an entry once it has one. Errors: the signal's reason, and why the queue gave it up. */
+export function outcomeOf(entry: Entry, signal: AbortSignal | undefined): Promise<TxOutcome> {
+  if (entry.outcome !== undefined) return Promise.resolve(entry.outcome);
+  return new Promise((resolve, reject) => {
+    const done = () => signal?.removeEventListener("abort", abort);
+    const waiter = {
+      resolve: (outcome: TxOutcome) => {
+        done();
+        resolve(outcome);
+      },
+      reject: (reason: unknown) => {
+        done();
+        reject(reason);
+      },
+    };
+    const abort = () => {
+      entry.waiters.delete(waiter);
+      reject(signal?.reason);
+    };
+    if (signal?.aborted === true) return abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    entry.waiters.add(waiter);
+  });
+}

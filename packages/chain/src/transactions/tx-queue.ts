@@ -2,34 +2,32 @@ import { type Address, type Wei, wei } from "@iexec-ts/poco";
 import {
   type Backoff,
   backoff,
-  type Clock,
   CodedError,
   createWatchdog,
   hasCode,
-  type Logger,
   openScope,
   orAborted,
   type Pulse,
-  type Random,
   silentLogger,
   systemRandom,
   type Watchdog,
 } from "@iexec-ts/service";
-import { type PrivateKeyAccount, TransactionReceiptNotFoundError } from "viem";
-import type { Head, OutboxStore, RpcPool, TxIntent, TxOutcome, TxQueue, TxRecord } from "../api.ts";
+import { TransactionReceiptNotFoundError } from "viem";
+import type { Head, TxIntent, TxOutcome, TxQueue, TxRecord } from "../api.ts";
 import { multiplierFrom, offerFees } from "../fees/fee-policy.ts";
 import { Listeners } from "../rpc/listeners.ts";
 import { Wake } from "../rpc/wake.ts";
 import { lineState } from "./blocked-line.ts";
 import { dispatch, resend } from "./dispatch.ts";
-import { type Entry, newestAttempt } from "./entry.ts";
+import { type Entry, newestAttempt, outcomeOf } from "./entry.ts";
 import { Fence, fencedPool, fencedStore } from "./fence.ts";
 import { journalAgain } from "./journal.ts";
-import { type Checkpoint, type ForeignNonce, type QueueSettings, QueueState } from "./queue-state.ts";
+import { type QueueSettings, QueueState } from "./queue-state.ts";
 import { replace, urge } from "./replace.ts";
 import { settle } from "./settle.ts";
 import { assertSignedBy } from "./sign-attempt.ts";
 import { enter, takeUp } from "./take-up.ts";
+import type { TxQueueDeps, TxQueueOptions } from "./tx-queue-options.ts";
 
 const RETRY = { baseMs: 100, maxMs: 5_000 };
 const LIST_LIMIT = 50;
@@ -38,47 +36,6 @@ const FILL_GAS = 21_000n;
 const LOOK_MS = 60_000;
 /** A round says that it moves on with each answer of a node or of the store; one answer takes far less. */
 const BOUND_MS = 150_000;
-
-export interface TxQueueOptions {
-  readonly pool: RpcPool;
-  /** The wallet; nobody else may send from it. */
-  readonly account: PrivateKeyAccount;
-  readonly store: OutboxStore;
-  readonly gas: {
-    /** K of the guide: IEXEC_GAS_PRICE_MULTIPLIER. */
-    readonly multiplier: number;
-    /** Wei per gas unit: IEXEC_GAS_PRICE_CAP. */
-    readonly cap: bigint;
-    /** The chain takes transactions with gas price 0. */
-    readonly gasless?: boolean;
-  };
-  /** Blocks, the one of the transaction included, after which an outcome is told. @default 1 */
-  readonly confirmations?: number;
-  /** Blocks after which nothing is watched any more. @default 12 */
-  readonly finalDepth?: number;
-  /** Blocks without being mined after which the front of the line is replaced; more on chains with blocks below a second. @default 3 */
-  readonly stuckAfterBlocks?: number;
-  /** The same by time, for chains whose blocks stop; also how long the chain may be behind our journal. @default 60000 */
-  readonly stuckAfterMs?: number;
-  /** Seconds before an intent's deadline from which the offer rises to the cap. @default 60 */
-  readonly urgentSeconds?: number;
-  /** Highest gas limit ever signed. @default 10000000 */
-  readonly maxGas?: bigint;
-}
-
-export interface TxQueueDeps {
-  readonly clock: Clock;
-  readonly logger?: Logger;
-  readonly random?: Random;
-  /** Called synchronously where a crash would hurt most, with the id of the intent; for fault injection. */
-  readonly checkpoint?: (name: Checkpoint, id: string) => void;
-  /** Somebody else uses the wallet. */
-  readonly onForeign?: (event: ForeignNonce) => void;
-  /** Nothing is sent any more until the cause is gone; the error is CHN-3005. */
-  readonly onFault?: (error: CodedError) => void;
-  /** Watches over the rounds; one of its own unless given. */
-  readonly watchdog?: Watchdog;
-}
 
 /** One run of the queue: its memory, what fences it off once it was given up, and the order of what it does. */
 interface Shift {
@@ -174,7 +131,7 @@ class Queue implements TxQueue {
     assertSame(record.intent, wanted);
     // One that was settled while the store was asked has its outcome; the record just read may be older than that.
     const joined = this.#state.entries.get(intent.id) ?? early;
-    if (joined !== undefined) return this.#outcomeOf(joined, signal);
+    if (joined !== undefined) return outcomeOf(joined, signal);
     this.#assertOpen();
     if (record.settled && record.state !== "refused") return this.#past(record);
     const entry = enter(this.#state, record);
@@ -182,7 +139,7 @@ class Queue implements TxQueue {
     if (record.settled) entry.ready = false;
     else this.#changes.emit(record);
     this.#wake.poke();
-    return this.#outcomeOf(entry, signal);
+    return outcomeOf(entry, signal);
   }
 
   async quote(gas: bigint): Promise<{ readonly cost: Wei; readonly feePerGas: bigint; readonly aboveCap: boolean }> {
@@ -346,30 +303,6 @@ class Queue implements TxQueue {
     const entry = state.entries.get(id) ?? enter(state, record);
     state.touch(entry, head);
     if (record.settled) await state.reopen(entry);
-  }
-
-  #outcomeOf(entry: Entry, signal: AbortSignal | undefined): Promise<TxOutcome> {
-    if (entry.outcome !== undefined) return Promise.resolve(entry.outcome);
-    return new Promise((resolve, reject) => {
-      const done = () => signal?.removeEventListener("abort", abort);
-      const waiter = {
-        resolve: (outcome: TxOutcome) => {
-          done();
-          resolve(outcome);
-        },
-        reject: (reason: unknown) => {
-          done();
-          reject(reason);
-        },
-      };
-      const abort = () => {
-        entry.waiters.delete(waiter);
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) return abort();
-      signal?.addEventListener("abort", abort, { once: true });
-      entry.waiters.add(waiter);
-    });
   }
 
   /** What became of an effect that was settled earlier. */

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@iexec-ts/service";
 import { LABELS, type RunSpec } from "../api.ts";
-import { createDockerSandbox, type DockerSandbox } from "../docker-sandbox.ts";
+import { createDockerSandbox } from "../docker-sandbox.ts";
+import type { DockerSandbox } from "../docker-sandbox-api.ts";
 import type { DockerSandboxDeps, DockerSandboxOptions } from "../options.ts";
 import { docker } from "./test-image.ts";
 
