@@ -1,7 +1,7 @@
+import { networkInterfaces } from "node:os";
 import Docker from "dockerode";
 import { z } from "zod";
 import { SecretWatch } from "../operator/secret-watch.ts";
-import { SkipScenario } from "../scenario.ts";
 import { type BuiltImages, buildImages } from "./images.ts";
 import { type ReachableNetwork, startReachableNetwork } from "./reachable-network.ts";
 import { run } from "./shell.ts";
@@ -14,7 +14,21 @@ export const JOIN_IMAGE = `${JOIN_REPOSITORY}:${JOIN_TAG}`;
 const RLC = 1_000_000_000n;
 const JOIN = { workerImage: JOIN_IMAGE, deposit: 2n * RLC, gas: 10n ** 16n };
 /** The engine's own bridge, by which containers reach this host. */
-const bridgeSchema = z.object({ IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })) }) });
+const bridgeSchema = z.object({
+  IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })) }),
+  Options: z.record(z.string(), z.string()),
+});
+
+/** Where containers reach this host. An engine that has just made its bridge does not know the address itself until it is started again. */
+async function bridgeAddress(docker: Docker): Promise<string> {
+  const { IPAM, Options } = bridgeSchema.parse(await docker.getNetwork("bridge").inspect());
+  const name = Options["com.docker.network.bridge.name"] ?? "docker0";
+  const address =
+    IPAM.Config.find(({ Gateway }) => Gateway !== undefined)?.Gateway ??
+    networkInterfaces()[name]?.find(({ family }) => family === "IPv4")?.address;
+  if (address === undefined) throw new Error(`the engine has no bridge of its own: its bridge ${name} has no address on this host`);
+  return address;
+}
 
 /** What the scenarios of joining share; each part is made by the first scenario that needs it. */
 export class JoinWorld {
@@ -49,9 +63,7 @@ export class JoinWorld {
   /** A network that containers reach. */
   network(signal: AbortSignal): Promise<ReachableNetwork> {
     return this.shared("network", async () => {
-      const bridge = bridgeSchema.parse(await this.docker.getNetwork("bridge").inspect());
-      const address = bridge.IPAM.Config.find(({ Gateway }) => Gateway !== undefined)?.Gateway;
-      if (address === undefined) throw new SkipScenario("the engine has no bridge of its own");
+      const address = await bridgeAddress(this.docker);
       return this.owned(await startReachableNetwork({ listenOn: address, as: address, wallets: WALLETS, join: JOIN }, signal));
     });
   }
