@@ -98,7 +98,9 @@ export class Rig {
 
   async poolTask(taskId: TaskId): Promise<PoolTaskView | undefined> {
     const response = await fetch(`${this.network.schedulerUrl}/v1/tasks/${taskId}`);
-    return response.status === 404 ? undefined : ((await response.json()) as PoolTaskView);
+    if (response.status === 404) return undefined;
+    if (!response.ok) throw new Error(`the scheduler answers ${response.status} for ${taskId}: ${(await response.text()).slice(0, 300)}`);
+    return (await response.json()) as PoolTaskView;
   }
 
   /** Waits until `look` returns a value; what it last saw is in the error. A test may look again and again; the product may not. */

@@ -54,7 +54,7 @@ export interface Limits {
   readonly transactionMs: number;
 }
 
-export const LIMITS: Limits = { connectMs: 10_000, lockMs: 15_000, statementMs: 30_000, answerMs: 40_000, transactionMs: 60_000 };
+export const LIMITS: Limits = { connectMs: 30_000, lockMs: 15_000, statementMs: 30_000, answerMs: 40_000, transactionMs: 60_000 };
 
 const TRIES = 8;
 const CLOSE_MS = 2_000;
