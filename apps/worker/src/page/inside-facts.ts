@@ -1,3 +1,4 @@
+import type { TxRecord } from "@iexec-ts/chain";
 import { type Clock, CodedError, openScope, orAborted } from "@iexec-ts/service";
 import { type ChainReader, coinSymbol } from "../cli/facts/chain-facts.ts";
 import type { FactSources } from "../cli/facts/fact-sources.ts";
@@ -16,6 +17,13 @@ const LAST_TRANSACTIONS = 1_000;
 /** The part of a running worker that facts are read from. */
 export type Inside = Pick<WorkerHandle, "address" | "journal" | "pool" | "hub" | "queue">;
 
+/** The facts are kept until the next look, and nobody who reads them reads what was signed. */
+const withoutBytes = (record: TxRecord): TxRecord => ({
+  ...record,
+  intent: { ...record.intent, data: "0x" },
+  attempts: record.attempts.map((attempt) => ({ ...attempt, raw: "0x" })),
+});
+
 /** What the journal of the running worker says: all open tasks and the last ones, oldest first. */
 async function insideJournal({ address, journal, queue }: Inside, stateDir: string): Promise<JournalFacts> {
   const known = new Map<string, Replicate>();
@@ -26,7 +34,7 @@ async function insideJournal({ address, journal, queue }: Inside, stateDir: stri
     replicates,
     history: (taskId) => journal.history(taskId),
     network: recallNetwork(journal.db),
-    transactions: await queue.list(LAST_TRANSACTIONS),
+    transactions: (await queue.list(LAST_TRANSACTIONS)).map(withoutBytes),
     contributed: new Set(replicates.map(({ taskId }) => taskId).filter((taskId) => journal.contribution(taskId) !== undefined)),
     undelivered: journal.tasksWithUndelivered().reduce((sum, taskId) => sum + journal.undelivered(taskId).length, 0),
   };
