@@ -18,7 +18,7 @@ test("a day that is added up look by look is what it is read in one go", () => {
           block,
           amount,
           taskId: `0x${String(n).padStart(64, "0")}`,
-          txHash: "0x",
+          transaction: "0x",
           logIndex: n,
         }),
       );
