@@ -1,14 +1,33 @@
-/** Ends everything that belongs to the temporary folder of a run: `sweep.ts [--now] FOLDER`. Without `--now` processes may end in order. */
-import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+/**
+ * Ends everything that belongs to a run: `sweep.ts [--now] FOLDER MARK`. Without `--now` processes may end in order.
+ *
+ * A process belongs to a run by what it inherited of its environment and by nothing else: a terminal or an editor that somebody has in the
+ * folder is theirs.
+ */
+import { type Dirent, readdirSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isOfRun } from "../../packages/testkit/src/process/run-mark.ts";
 
 /** A little more than the longest orderly end of what a run starts. */
 const GRACE_MS = 40_000;
 const LOOK_EVERY_MS = 100;
 const SETTLE_MS = 2_000;
+/** One that outlives so many is not ours to kill, or waits in the kernel: it is told of and left. */
+const KILL_ROUNDS = 3;
 const ENGINE_MS = 20_000;
 const WALLET_FILE = /^(0x[0-9a-f]{40})\.(?:lock|sqlite)$/;
+/** Apps write what they like below it. */
+const TASK_FOLDER = /^0x[0-9a-f]{64}$/;
+
+/** What tells a run from others. */
+export interface RunSigns {
+  /** Its temporary folder. */
+  readonly folder: string;
+  /** Its own part of IEXEC_RUN. Without it only TMPDIR tells. */
+  readonly mark?: string;
+}
 
 interface Found {
   readonly pid: number;
@@ -25,16 +44,8 @@ const textOf = (path: string): string => {
   }
 };
 
-const folderOf = (pid: string): string => {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return "";
-  }
-};
-
-/** Processes whose environment, words or working folder name the folder. Without /proc there are none to be seen. */
-export function processesOf(folder: string): readonly Found[] {
+/** Processes that inherited the run's mark, or a TMPDIR that is its folder or lies in it. Without /proc there are none to be seen. */
+export function processesOf(run: RunSigns): readonly Found[] {
   let pids: readonly string[];
   try {
     pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
@@ -42,37 +53,41 @@ export function processesOf(folder: string): readonly Found[] {
     return [];
   }
   return pids.flatMap((pid) => {
-    if (Number(pid) === process.pid) return [];
+    if (Number(pid) === process.pid || !belongs(textOf(`/proc/${pid}/environ`), run)) return [];
     const line = textOf(`/proc/${pid}/cmdline`);
     // Nothing but a zombie has no words; it waits for its parent only.
     if (line === "") return [];
-    const names = [line, textOf(`/proc/${pid}/environ`), folderOf(pid)].some((text) => text.includes(folder));
     const parent = Number(/^PPid:\s*(\d+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
-    return names ? [{ pid: Number(pid), parent, line: line.replaceAll("\0", " ").trim().slice(0, 160) }] : [];
+    return [{ pid: Number(pid), parent, line: line.replaceAll("\0", " ").trim().slice(0, 160) }];
   });
 }
+
+const belongs = (environ: string, { folder, mark }: RunSigns): boolean =>
+  environ
+    .split("\0")
+    .some((entry) => entry === `TMPDIR=${folder}` || entry.startsWith(`TMPDIR=${folder}/`) || (mark !== undefined && isOfRun(entry, mark)));
 
 function send(found: readonly Found[], signal: NodeJS.Signals): void {
   for (const { pid } of found) {
     try {
       process.kill(pid, signal);
     } catch {
-      // It has ended.
+      // It has ended, or is not ours to kill; the next look tells.
     }
   }
 }
 
-async function untilNone(folder: string, limitMs: number): Promise<readonly Found[]> {
+async function untilNone(run: RunSigns, limitMs: number): Promise<readonly Found[]> {
   const until = performance.now() + limitMs;
   for (;;) {
-    const left = processesOf(folder);
+    const left = processesOf(run);
     if (left.length === 0 || performance.now() > until) return left;
     await delay(LOOK_EVERY_MS);
   }
 }
 
-async function endProcesses(folder: string, now: boolean): Promise<readonly string[]> {
-  const found = processesOf(folder);
+async function endProcesses(run: RunSigns, now: boolean): Promise<readonly string[]> {
+  const found = processesOf(run);
   if (found.length > 0 && !now) {
     // Each ends its own children in its own order: a network whose database went first cannot end well.
     const pids = new Set(found.map(({ pid }) => pid));
@@ -80,21 +95,42 @@ async function endProcesses(folder: string, now: boolean): Promise<readonly stri
       found.filter(({ parent }) => !pids.has(parent)),
       "SIGTERM",
     );
-    await untilNone(folder, GRACE_MS);
+    await untilNone(run, GRACE_MS);
   }
-  // What was started while we looked goes with the next look.
-  for (let left = processesOf(folder); left.length > 0; left = await untilNone(folder, SETTLE_MS)) send(left, "SIGKILL");
-  return found.map(({ line }) => `process ${line}`);
+  let left = processesOf(run);
+  for (let round = 0; left.length > 0 && round < KILL_ROUNDS; round += 1) {
+    send(left, "SIGKILL");
+    // What was started while we looked goes with the next look.
+    left = await untilNone(run, SETTLE_MS);
+  }
+  const ended = found.filter(({ pid }) => !left.some((one) => one.pid === pid));
+  return [...ended.map(({ line }) => `process ${line}`), ...left.map(({ pid, line }) => `process ${pid} (could not be ended) ${line}`)];
 }
 
-/** Wallets of workers that kept their files in the folder. */
-function walletsIn(folder: string): readonly string[] {
+/** Entries of one folder; none when it cannot be read. */
+function entriesOf(folder: string): readonly Dirent[] {
   try {
-    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
-    return [...new Set(names.flatMap((name) => WALLET_FILE.exec(name.slice(name.lastIndexOf("/") + 1))?.[1] ?? []))];
+    return readdirSync(folder, { withFileTypes: true });
   } catch {
     return [];
   }
+}
+
+/**
+ * Wallets of workers that kept their files in the folder. An untrusted app may have left links and files of any name there: no link is
+ * followed, and what an app could write is not looked at.
+ */
+export function walletsIn(folder: string): readonly string[] {
+  const wallets = new Set<string>();
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined; next = folders.pop()) {
+    for (const entry of entriesOf(next)) {
+      const wallet = WALLET_FILE.exec(entry.name)?.[1];
+      if (entry.isFile() && wallet !== undefined) wallets.add(wallet);
+      if (entry.isDirectory() && !TASK_FOLDER.test(entry.name)) folders.push(join(next, entry.name));
+    }
+  }
+  return [...wallets];
 }
 
 interface Listed {
@@ -129,7 +165,8 @@ function engine(method: "GET" | "DELETE", path: string): Promise<readonly Listed
 async function removeContainers(folder: string, wallets: readonly string[]): Promise<readonly string[]> {
   const isOurs = ({ Labels }: Listed) => wallets.includes(Labels?.["iexec.worker"] ?? "");
   const ours = (await engine("GET", "/containers/json?all=1")).filter(
-    (container) => isOurs(container) || container.Mounts?.some(({ Source }) => Source?.startsWith(folder)) === true,
+    (container) =>
+      isOurs(container) || container.Mounts?.some(({ Source }) => Source === folder || Source?.startsWith(`${folder}/`)) === true,
   );
   for (const { Id } of ours) await engine("DELETE", `/containers/${Id}?force=1&v=1`).catch(() => undefined);
   const networks = (await engine("GET", "/networks")).filter(isOurs);
@@ -137,15 +174,23 @@ async function removeContainers(folder: string, wallets: readonly string[]): Pro
   return [...ours.map(({ Names }) => `container ${Names?.join()}`), ...networks.map(({ Name }) => `network ${Name}`)];
 }
 
-async function sweep(folder: string, now: boolean): Promise<void> {
-  const ended = await endProcesses(folder, now);
+async function sweep(run: RunSigns, now: boolean): Promise<void> {
+  const { folder } = run;
+  const ended = await endProcesses(run, now);
   // Without an engine there are no containers.
   const removed = await removeContainers(folder, walletsIn(folder)).catch(() => []);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   const left = [...ended, ...removed];
+  try {
+    // A link in it goes as a link.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  } catch (thrown) {
+    left.push(`folder ${folder} (could not be removed) ${String(thrown)}`);
+  }
   if (left.length > 0) process.stderr.write(`run: ended what was left: ${left.join("; ")}\n`);
 }
 
-const words = process.argv.slice(2);
-const folder = words.at(-1);
-if (process.argv[1] === import.meta.filename && folder !== undefined && folder !== "--now") await sweep(folder, words.includes("--now"));
+if (process.argv[1] === import.meta.filename) {
+  const words = process.argv.slice(2);
+  const [folder, mark] = words.filter((word) => word !== "--now");
+  if (folder !== undefined && mark !== undefined) await sweep({ folder, mark }, words.includes("--now"));
+}

@@ -90,6 +90,32 @@ export async function judge(
   return { completed: count("completed"), failedAsExpected: count("failed-as-expected"), stuck };
 }
 
+/**
+ * Waits until no worker's journal holds a replicate open, then says which do: a worker does not close one in the block that ends its task.
+ *
+ * @param boundMs - gives up when none was closed for so long
+ * @param signal - ends it with its reason
+ */
+export async function openReplicates(
+  workers: readonly Watched<WorkerProcess>[],
+  boundMs: number,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  let until = Date.now() + boundMs;
+  let before = Number.POSITIVE_INFINITY;
+  for (;;) {
+    const open = workers.flatMap(({ name, process }) =>
+      (process.journal()?.replicates ?? [])
+        .filter(({ closedAt }) => closedAt === undefined)
+        .map(({ taskId, status, updatedAt }) => `${name} ${taskId} ${status} since ${updatedAt.toISOString()}`),
+    );
+    if (open.length < before) until = Date.now() + boundMs;
+    if (open.length === 0 || Date.now() >= until) return open;
+    before = open.length;
+    await delay(LOOK_MS, undefined, { signal });
+  }
+}
+
 async function describe(rig: Rig, ledger: Ledger, workers: readonly Watched<WorkerProcess>[], task: SoakTask): Promise<StuckTask> {
   const [chain, pool] = await Promise.all([ledger.end(task.id), poolTask(rig, task)]);
   return {

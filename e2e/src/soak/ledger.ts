@@ -23,6 +23,8 @@ export class Ledger {
   readonly tasks: SoakTask[] = [];
   readonly #rig: Rig;
   readonly #over = new Set<TaskId>();
+  readonly #reopened: TaskId[] = [];
+  readonly #lastContributions = new Map<string, number>();
   #next: bigint;
 
   private constructor(rig: Rig, next: bigint) {
@@ -48,6 +50,16 @@ export class Ledger {
     return this.#over.has(id);
   }
 
+  /** Tasks that the contracts opened again, each as often as they did: a consensus that nobody revealed. */
+  get reopened(): readonly TaskId[] {
+    return this.#reopened;
+  }
+
+  /** By worker in lower case: when its last contribution was seen, in milliseconds of the clock. A copy. */
+  lastContributions(): ReadonlyMap<string, number> {
+    return new Map(this.#lastContributions);
+  }
+
   /** Tasks the workers have still to do. Those whose app fails end by their deadline alone, so they do not count. */
   backlog(): number {
     const late = Date.now() - LATE_MS;
@@ -61,7 +73,12 @@ export class Ledger {
     if (head === undefined || head < this.#next) return;
     const logs = await client.getLogs({ address, fromBlock: this.#next, toBlock: head }).catch(() => undefined);
     if (logs === undefined) return;
-    for (const { args } of parseEventLogs({ abi: HUB_ABI, logs, eventName: ["TaskFinalize", "TaskClaimed"] })) this.#over.add(args.taskid);
+    const events = parseEventLogs({ abi: HUB_ABI, logs, eventName: ["TaskFinalize", "TaskClaimed", "TaskReopen", "TaskContribute"] });
+    for (const event of events) {
+      if (event.eventName === "TaskReopen") this.#reopened.push(event.args.taskid);
+      else if (event.eventName === "TaskContribute") this.#lastContributions.set(event.args.worker.toLowerCase(), Date.now());
+      else this.#over.add(event.args.taskid);
+    }
     this.#next = head + 1n;
   }
 

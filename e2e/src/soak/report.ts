@@ -3,6 +3,7 @@ import { growthPer100 } from "./growth.ts";
 import type { Judgement, StuckTask } from "./judge.ts";
 import type { Kill } from "./killer.ts";
 import type { SoakOptions, StateSize } from "./soak.ts";
+import { type Errors, reasonsAgainst, stakeLostIn, stallsIn } from "./verdict.ts";
 import type { Role, Sample, Watched } from "./watched.ts";
 
 /** MiB of resident memory per hundred tasks. */
@@ -18,6 +19,11 @@ export interface SoakRun {
   readonly boundMs: number;
   readonly judgement: Judgement;
   readonly crashes: readonly string[];
+  /** For these see `Findings`. */
+  readonly hungStops: readonly string[];
+  readonly reopened: readonly string[];
+  readonly idleWorkers: readonly string[];
+  readonly openReplicates: readonly string[];
   readonly kills: readonly Kill[];
   readonly leftovers: readonly string[];
   readonly half: StateSize;
@@ -58,7 +64,21 @@ export interface SoakReport extends BenchReport {
   readonly leftover_list: readonly string[];
   readonly crashes: readonly string[];
   readonly kills: readonly Kill[];
-  readonly errors: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Ends that were asked for and took a SIGKILL, or gave another code than 0. */
+  readonly hung_stops: number;
+  /** Tasks that the contracts opened again: somebody contributed and did not reveal. */
+  readonly reopened: number;
+  /** WRK-1316. */
+  readonly stake_lost: number;
+  /** SVC-1501, SVC-1502 and SCH-1403. */
+  readonly stalls: number;
+  /** Without a contribution in the last third of the buying; 0 when that took less than five minutes. */
+  readonly idle_workers: number;
+  /** In the workers' journals, after the end of all tasks. */
+  readonly open_replicates: number;
+  /** Why it is not `ok`. */
+  readonly reasons: readonly string[];
+  readonly errors: Errors;
 }
 
 const rounded = (value: number | undefined): number | null => (value === undefined ? null : Math.round(value * 100) / 100);
@@ -109,7 +129,7 @@ function figuresOf(run: SoakRun): Readonly<Record<string, Figure>> {
   return figures;
 }
 
-function errorsOf(watched: readonly Watched[]): SoakReport["errors"] {
+function errorsOf(watched: readonly Watched[]): Errors {
   const roles: Record<string, Record<string, number>> = {};
   for (const one of watched) {
     const sums = roles[one.role] ?? {};
@@ -119,14 +139,22 @@ function errorsOf(watched: readonly Watched[]): SoakReport["errors"] {
   return roles;
 }
 
-/** Exit code 0 stands for `ok`: nothing stuck, nothing left, nobody ended by itself. */
+/** Exit code 0 stands for `ok`: there is no reason against it. */
 export function reportOf(run: SoakRun): SoakReport {
   const { judgement, options } = run;
   const figures = figuresOf(run);
+  const errors = errorsOf(run.watched);
+  const reasons = reasonsAgainst({
+    ...run,
+    kill: options.kill,
+    completed: judgement.completed,
+    stuck: judgement.stuck.length,
+    errors,
+  });
   const value = (name: string): number | null => rounded(figures[name]?.value);
   return {
     name: "soak",
-    ok: judgement.stuck.length === 0 && run.leftovers.length === 0 && run.crashes.length === 0 && judgement.completed > 0,
+    ok: reasons.length === 0,
     seed: options.seed,
     minutes: rounded(run.minutes) ?? 0,
     workers: options.workers,
@@ -147,7 +175,14 @@ export function reportOf(run: SoakRun): SoakReport {
     leftover_list: run.leftovers,
     crashes: run.crashes,
     kills: run.kills,
-    errors: errorsOf(run.watched),
+    hung_stops: run.hungStops.length,
+    reopened: run.reopened.length,
+    stake_lost: stakeLostIn(errors),
+    stalls: stallsIn(errors),
+    idle_workers: run.idleWorkers.length,
+    open_replicates: run.openReplicates.length,
+    reasons,
+    errors,
     machine: machine(),
     figures,
   };
@@ -169,9 +204,9 @@ export function renderReport(report: SoakReport): string {
     table(report),
     `  file descriptors: ${fds.join("; ")}`,
     `  errors: ${errors.length === 0 ? "none counted" : errors.join(", ")}`,
-    ...report.crashes.map((line) => `  CRASH ${line}`),
-    ...report.leftover_list.map((line) => `  LEFT ${line}`),
     ...stuck,
+    `  hung stops ${report.hung_stops}, tasks reopened ${report.reopened}, stakes lost ${report.stake_lost}, stalls ${report.stalls}, idle workers ${report.idle_workers}, open replicates ${report.open_replicates}`,
+    ...report.reasons.map((reason) => `  NOT OK: ${reason}`),
     counts,
   ].join("\n");
 }

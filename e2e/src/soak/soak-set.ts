@@ -15,7 +15,7 @@ const report = z.object({
   stuck_tasks: z.array(z.unknown()),
   leftovers: z.number(),
   leftover_list: z.array(z.string()),
-  crashes: z.array(z.string()),
+  reasons: z.array(z.string()),
   seed: z.number(),
 });
 
@@ -41,7 +41,7 @@ export const soakSet: ScenarioSet<undefined> = {
             if (seen.stuck > 0)
               throw new Error(`seed ${seen.seed}: ${seen.stuck} stuck: ${JSON.stringify(seen.stuck_tasks).slice(0, 400)}`);
             if (seen.leftovers > 0) throw new Error(`seed ${seen.seed}: left: ${seen.leftover_list.join("; ")}`);
-            if (code !== 0) throw new Error(`seed ${seen.seed}: ended with ${code}: ${seen.crashes.join("; ")}`);
+            if (code !== 0) throw new Error(`seed ${seen.seed}: ended with ${code}: ${seen.reasons.join("; ")}`);
             return `${seen.tasks} tasks, ${seen.completed} completed, ${seen.failed_as_expected} failed as expected, none stuck, nothing left`;
           },
         ),

@@ -3,12 +3,13 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Random, seededRandom } from "@iexec-ts/service";
 import type { WorkerProcess } from "../rig/worker-process.ts";
-import { judge } from "./judge.ts";
+import { judge, openReplicates } from "./judge.ts";
 import { type Kill, killEachMinute } from "./killer.ts";
 import { Ledger } from "./ledger.ts";
 import { leftOfAll, leftOfTasks } from "./leftovers.ts";
 import { mix } from "./mix.ts";
 import { reportOf, type SoakReport } from "./report.ts";
+import { idleIn } from "./verdict.ts";
 import type { Watched } from "./watched.ts";
 import { openWorld, type World } from "./world.ts";
 
@@ -132,7 +133,15 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
     // Awaited below; until then its end by the signal is nobody's surprise.
     killing.catch(() => undefined);
     background.push(killing);
+    const beganMs = Date.now();
     const half = await trade(world, ledger, options, random, signal);
+    await ledger.follow();
+    const addresses = world.workers.map(({ process }) => process.address);
+    const idleWorkers = idleIn(
+      { beganMs, endedMs: Date.now() },
+      world.workers.map(({ name, process }) => ({ name, address: process.address })),
+      ledger.lastContributions(),
+    );
     const end = await stateOf(world.workers);
     const minutes = (performance.now() - began) / 60_000;
     const overInTime = ledger.over;
@@ -142,7 +151,9 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
     say(`nothing more is bought; waiting for the last of ${ledger.tasks.length} tasks, until none has ended for ${boundMs / 1_000} s`);
     const judgement = await judge(world.rig, ledger, world.workers, boundMs, signal);
     await Promise.all(world.watched.map((one) => one.readMetrics()));
-    const addresses = world.workers.map(({ process }) => process.address);
+    // What is stuck had its time.
+    const stillOpen = await openReplicates(world.workers, judgement.stuck.length === 0 ? boundMs : 0, signal);
+    await Promise.all(world.watched.map((one) => one.readMetrics()));
     const ofTasks = await leftOfTasks({ dir: world.rig.network.dir, workers: addresses, proxyKilledAtMs: killedAt(kills) });
     over.abort();
     await Promise.allSettled(background);
@@ -158,6 +169,10 @@ export async function soak(options: SoakOptions, { say, signal }: SoakDeps): Pro
       boundMs,
       judgement,
       crashes,
+      hungStops: world.watched.flatMap((one) => one.hungStops),
+      reopened: ledger.reopened,
+      idleWorkers,
+      openReplicates: stillOpen,
       kills,
       leftovers: [...ofTasks, ...ofAll],
       half,

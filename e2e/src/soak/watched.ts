@@ -37,6 +37,8 @@ export class Watched<P extends ProgramProcess = ProgramProcess> {
   readonly samples: Sample[] = [];
   /** Ends that nobody asked for, by exit code or signal. */
   readonly crashes: string[] = [];
+  /** Ends that were asked for with SIGTERM, and not orderly. */
+  readonly hungStops: string[] = [];
   #life = 0;
   #expected = false;
   #heapMib: number | undefined;
@@ -69,7 +71,10 @@ export class Watched<P extends ProgramProcess = ProgramProcess> {
   /** SIDE EFFECTS: SIGTERM. @returns the exit code; null when it took a SIGKILL */
   async stop(): Promise<number | null> {
     this.#expected = true;
-    return await this.process.stop();
+    const { running } = this.process;
+    const code = await this.process.stop();
+    if (running && code !== 0) this.hungStops.push(code === null ? `${this.name} took a SIGKILL` : `${this.name} ended with ${code}`);
+    return code;
   }
 
   /** Whether its health page answers; a body that says DOWN counts as an answer. */

@@ -28,3 +28,11 @@ test("whoever listens for the end hears of it once", async () => {
     err: "",
   });
 });
+
+test.each(["/no/such/shell", "/etc/passwd"])("without a shell that can be executed (%s) it ends as well", async (shell) => {
+  expect(await run(`process.on("exit", (code) => console.log("ends with", code)); endProcess(3, ${JSON.stringify(shell)});`)).toEqual({
+    code: 3,
+    out: "ends with 3\n",
+    err: "",
+  });
+});

@@ -1,6 +1,16 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 
 const SHELL = "/bin/sh";
+
+/** With a program that cannot be executed `execve` does not fail: it aborts this process. */
+function canExecute(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Ends this process now, with this exit code, whatever is still open and whatever its threads do.
@@ -10,12 +20,13 @@ const SHELL = "/bin/sh";
  * `AwaitCollectionBackground`, the main thread in `NodePlatform::Shutdown`). Another program in the place of this one waits for nobody. Only
  * `bin.ts` and `main.ts` may call it.
  *
+ * @param shell - the program that takes the place of this one; where it cannot be executed, `process.exit` has to do
  * SIDE EFFECTS: the listeners of the event `exit` run; nothing runs after.
  */
-export function endProcess(code: number): void {
+export function endProcess(code: number, shell: string = SHELL): void {
   process.stdout.write("", () => {
-    if (process.execve === undefined || !existsSync(SHELL)) process.exit(code);
+    if (process.execve === undefined || !canExecute(shell)) process.exit(code);
     process.emit("exit", code);
-    process.execve(SHELL, ["sh", "-c", `exit ${code}`], {});
+    process.execve(shell, ["sh", "-c", `exit ${code}`], {});
   });
 }

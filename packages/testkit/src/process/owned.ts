@@ -1,4 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { RUN_MARK } from "./run-mark.ts";
 
 export interface OwnedOptions extends Omit<SpawnOptions, "detached"> {
   /** How it is asked to end. @default SIGTERM */
@@ -40,7 +41,7 @@ exit 0`;
  * Starts a shell script that is told of the end of this process, however it ends: its standard input closes then.
  *
  * SIDE EFFECTS: starts a shell in a session of its own, which does not keep this process alive.
- * @param firstLine - what the script reads before it waits; never seen in its arguments or its environment
+ * @param firstLine - what the script reads before it waits, a line or more; never seen in its arguments or its environment
  */
 export function atMyEnd(script: string, args: readonly string[], firstLine: string): ChildProcess {
   const watcher = spawn("/bin/sh", ["-c", script, ...args], {
@@ -63,18 +64,18 @@ export function atMyEnd(script: string, args: readonly string[], firstLine: stri
  * programs; a lint rule forbids the others.
  *
  * The program leads a process group of its own, so that Ctrl-C reaches our own end first; what is left of the group is killed when the
- * program has ended. It always gets our TMPDIR, by which all that belongs to a run is found.
+ * program has ended. It always gets our TMPDIR and the mark of our run, by which all that belongs to a run is found.
  *
  * SIDE EFFECTS: starts the program and a small watchdog shell.
  */
 export function spawnOwned(command: string, args: readonly string[], options: OwnedOptions = {}): ChildProcess {
   const { stopSignal = "SIGTERM", graceMs = DEFAULT_GRACE_MS, removeAfter, spareGroup = false, env, ...rest } = options;
-  const { TMPDIR } = process.env;
+  const { TMPDIR, [RUN_MARK]: mark } = process.env;
   const tenths = String(Math.ceil(graceMs / 100));
   const watchdog = atMyEnd(WATCHDOG, ["watchdog", stopSignal.replace(/^SIG/, ""), tenths], removeAfter ?? "");
   const child = spawn(command, [...args], {
     ...rest,
-    env: { ...(TMPDIR === undefined ? {} : { TMPDIR }), ...(env ?? process.env) },
+    env: { ...(TMPDIR === undefined ? {} : { TMPDIR }), ...(mark === undefined ? {} : { [RUN_MARK]: mark }), ...(env ?? process.env) },
     detached: true,
   });
   const { pid } = child;
