@@ -1,5 +1,7 @@
 import { afterEach, expect, test } from "vitest";
+import { countErrors } from "./count-errors.ts";
 import { createHealth } from "./http/health.ts";
+import { createLogger } from "./logger.ts";
 import { createMetrics } from "./metrics.ts";
 import { tellStalls } from "./tell-stalls.ts";
 import { createWatchdog, type Watchdog } from "./watchdog.ts";
@@ -37,4 +39,12 @@ test("a loop that stands still is told by health and metrics, and afterwards tha
   const text = await metrics.text();
   for (const line of ['test_loop_stalls_total{loop="calls"} 2', "test_stalled_loops 0", 'iexec_errors_total{code="SVC-1501"} 2'])
     expect(text).toContain(line);
+});
+
+test("a stall counts once, also when the watchdog's own logger counts what is logged", async () => {
+  const metrics = createMetrics("test_");
+  const watchdog = createWatchdog({ graceMs: 10, log: countErrors(createLogger({ level: "silent" }), metrics) });
+  tellStalls(watchdog, { metrics });
+  await hanging(watchdog, 1);
+  expect(await metrics.text()).toContain('iexec_errors_total{code="SVC-1501"} 1');
 });

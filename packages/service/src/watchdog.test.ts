@@ -110,6 +110,28 @@ test("a loop that goes on hanging is started again each time, and stays reported
   expect(dog.stalls().map(({ restarts, mendedAt }) => [restarts, mendedAt])).toEqual([[3, undefined]]);
 });
 
+test("a listener that throws holds up neither the restart nor other loops nor other listeners", async () => {
+  const runs = { a: 0, b: 0 };
+  codes = [];
+  dog = createWatchdog({ clock, graceMs: 1_000 });
+  dog.onStall(() => {
+    throw new Error("the listener is broken");
+  });
+  dog.onStall(({ code }) => codes.push(code));
+  for (const of of ["a", "b"] as const)
+    void dog.keep(options({ of }), () => {
+      runs[of] += 1;
+      if (runs[of] > 2) throw new Error("ended by itself");
+      return never();
+    });
+  await clock.pass(10_000);
+  expect([runs, codes]).toEqual([{ a: 2, b: 2 }, ["SVC-1501", "SVC-1501"]]);
+  await clock.pass(10_000);
+  expect(codes).toEqual(["SVC-1501", "SVC-1501", "SVC-1501", "SVC-1501", "SVC-1502", "SVC-1502"]);
+  await clock.pass(20_000);
+  expect(runs.a).toBeGreaterThan(3);
+});
+
 test("beats of a run that was given up count for nothing", async () => {
   const runs: Pulse[] = [];
   void dog.keep(options(), (pulse) => {

@@ -128,11 +128,24 @@ export function createWatchdog(deps: WatchdogDeps = {}): Watchdog {
     one.stall = { loop, of, since: one.lastBeat, restarts: one.restarts + 1, mendedAt: undefined };
     one.restarts += 1;
     one.dueMs = clock.monotonicMs() + boundMs;
+    const { stall } = one;
     const seconds = Math.round((clock.now().getTime() - one.lastBeat.getTime()) / 1_000);
+    // Before anybody is told: whoever listens may be broken too.
+    one.giveUp?.();
     const error = new CodedError("SVC-1501", { loop: of === undefined ? loop : `${loop} ${of}`, seconds });
     log.error("a loop stood still and is started again", { loop, of, restarts: one.restarts, error });
-    for (const listener of listeners) listener(error, one.stall);
-    one.giveUp?.();
+    tell(error, stall);
+  };
+
+  /** A listener that throws keeps neither the others nor the loops from what they are owed. */
+  const tell = (error: CodedError, stall: Stall): void => {
+    for (const listener of listeners) {
+      try {
+        listener(error, stall);
+      } catch (thrown) {
+        log.error("a stall could not be told", { loop: stall.loop, of: stall.of, error: CodedError.from(thrown) });
+      }
+    }
   };
 
   const beat = (one: Watched, withinMs: number | undefined): void => {
@@ -204,7 +217,7 @@ export function createWatchdog(deps: WatchdogDeps = {}): Watchdog {
             log.error("a loop ended by itself and is started again", { loop, of, error });
             one.restarts += 1;
             const ended = { loop, of, since: one.lastBeat, restarts: one.restarts, mendedAt: undefined };
-            for (const listener of listeners) listener(error, ended);
+            tell(error, ended);
             const ms = waits.nextMs();
             one.dueMs = clock.monotonicMs() + ms + boundMs;
             await clock.sleep(ms, signal).catch(() => undefined);

@@ -3,6 +3,7 @@ import { backoff, type CodedError, createWatchdog, systemRandom } from "@iexec-t
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ReplicateEngine } from "./engine.ts";
+import { ALIVE_BOUND_MS } from "./stage-bounds.ts";
 import { HandClock } from "./test/hand-clock.ts";
 import { active, TASK, World } from "./test/world.ts";
 
@@ -86,6 +87,22 @@ test("a stage that hangs is told and goes on by itself; what wakes up later chan
   await settle();
   expect(world.statuses.filter((status) => status === "APP_DOWNLOADED")).toHaveLength(1);
   expect(world.statuses.slice(0, before.length)).toEqual(before);
+});
+
+test("a stage that goes on silently after its signs of life is given more time each run, until it is done", async () => {
+  const { world, engine, clock } = it;
+  let pulls = 0;
+  world.pull = async (signal, onAlive) => {
+    pulls += 1;
+    await clock.sleep(1_000, signal);
+    onAlive();
+    await clock.sleep(3 * ALIVE_BOUND_MS, signal);
+    return { id: "sha256:1", digests: [], bytes: 1, stale: false };
+  };
+  engine.drive(TASK);
+  await it.until("the next stage", () => world.statuses.includes("APP_DOWNLOADED"));
+  expect(pulls).toBe(3);
+  expect(it.told.map(({ code }) => code)).toEqual(["SVC-1501", "SVC-1501"]);
 });
 
 test("a look at the chain that is never answered is told and made again", async () => {

@@ -1,7 +1,7 @@
 import type { Running } from "@iexec-ts/sandbox";
 import { hasCode, openScope, orAborted, type Pulse } from "@iexec-ts/service";
 import type { Ports } from "./ports.ts";
-import { ALIVE_BOUND_MS, LOOK_AGAIN_MS, sealBoundMs } from "./stage-bounds.ts";
+import { ALIVE_BOUND_MS, LOOK_AGAIN_MS, LOOP_BOUND_MS, sealBoundMs } from "./stage-bounds.ts";
 
 /**
  * The ports as one run of a replicate's loop is given them. Two things are added.
@@ -12,11 +12,12 @@ import { ALIVE_BOUND_MS, LOOK_AGAIN_MS, sealBoundMs } from "./stage-bounds.ts";
  * A run that was given up for standing still changes nothing any more: it may wake up hours later, while another run has long gone on. What
  * it would write or send throws SVC-1503 instead.
  *
- * @param patience - how many times longer than its bound sealing an output may take
+ * @param patience - how many times longer than its bound each silence may be: a slow disk or peer is silent after its last sign of life too
  */
 export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
   const { journal, pool, queue, sandbox, isolation, results, clock } = ports;
-  const alive = (): void => pulse.beat(ALIVE_BOUND_MS);
+  const alive = (): void => pulse.beat(ALIVE_BOUND_MS * patience);
+  const sealing = (): void => pulse.beat(sealBoundMs(ports.policy) * patience);
 
   /** Errors: SVC-1503. */
   const refuse = (): void => {
@@ -26,7 +27,7 @@ export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
   /** Waits for something that may take days, for a reason that is watched elsewhere. */
   const inSlices = async <T>(wait: (slice: AbortSignal) => Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
     for (;;) {
-      pulse.beat();
+      pulse.beat(LOOP_BOUND_MS * patience);
       using outer = openScope([signal, pulse.signal]);
       using slice = openScope([outer.signal], { ms: LOOK_AGAIN_MS, clock });
       try {
@@ -42,7 +43,7 @@ export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
     adopted: running.adopted,
     wait: async (signal) => {
       const result = await running.wait(signal, alive);
-      pulse.beat(sealBoundMs(ports.policy) * patience);
+      sealing();
       return result;
     },
     kill: async () => {
@@ -60,7 +61,7 @@ export function watchedPorts(ports: Ports, pulse: Pulse, patience = 1): Ports {
     ...ports,
     get policy() {
       const { policy } = ports;
-      return { ...policy, fetch: { ...policy.fetch, onAlive: alive }, onSealing: alive };
+      return { ...policy, fetch: { ...policy.fetch, onAlive: alive }, onSealing: sealing };
     },
     journal: {
       find: (taskId) => journal.find(taskId),

@@ -57,6 +57,7 @@ function run(over: Partial<DemandDeps> & { readonly demand?: (signal: AbortSigna
       take: async () => true,
       catchUp: async () => {
         caughtUp += 1;
+        return true;
       },
       backoff: () => backoff({ baseMs: 250, maxMs: 15_000 }, seededRandom(1)),
       clock,
@@ -103,12 +104,43 @@ test("a slot that came free without a word is noticed", async () => {
   expect(asked).toBeGreaterThan(0);
 });
 
-test("a task that is never taken in does not end the asking", async () => {
-  const assignment: Assignment = { authorization: world.journal.get(TASK).authorization, smsUrl: undefined };
-  run({ demand: async (signal) => (asked === 1 ? assignment : clock.sleep(25_000, signal).then(() => undefined)), take: never });
+const assigned = (): Assignment => ({ authorization: world.journal.get(TASK).authorization, smsUrl: undefined });
+const nothing = (signal: AbortSignal) => clock.sleep(25_000, signal).then(() => undefined);
+
+test.each([
+  { what: "an answer that is lost", demand: "lost", take: "works" },
+  { what: "a task that cannot be taken in now", demand: "task", take: "fails" },
+  { what: "a task that is never taken in", demand: "task", take: "hangs" },
+] as const)("$what is asked for again, once, and does not end the asking", async ({ demand, take }) => {
+  run({
+    demand: async (signal) => {
+      if (asked > 1) return nothing(signal);
+      if (demand === "lost") throw new Error("the connection broke");
+      return assigned();
+    },
+    take: async () => {
+      if (take === "fails") throw new Error("no node answers");
+      return take === "hangs" ? never() : true;
+    },
+  });
   await clock.pass(300_000);
-  expect(asked).toBeGreaterThan(1);
-  expect(told).toEqual([]);
+  expect([asked > 1, caughtUp, told]).toEqual([true, 1, []]);
+});
+
+test("what may have been given is asked for until there is an answer, and others are asked for meanwhile", async () => {
+  let tries = 0;
+  run({
+    demand: async (signal) => {
+      if (asked > 1) return nothing(signal);
+      throw new Error("the connection broke");
+    },
+    catchUp: async () => {
+      tries += 1;
+      return tries === 3;
+    },
+  });
+  await clock.pass(300_000);
+  expect([tries, asked > 5, told]).toEqual([3, true, []]);
 });
 
 test("what nobody foresaw is told within the bound, started again, and owes no missed task", async () => {
@@ -116,6 +148,7 @@ test("what nobody foresaw is told within the bound, started again, and owes no m
     catchUp: async () => {
       if (told.length === 0) await never();
       caughtUp += 1;
+      return true;
     },
     demand: () => (asked === 1 ? never() : clock.sleep(25_000).then(() => undefined)),
   });

@@ -35,8 +35,8 @@ export interface DemandDeps {
   readonly onLook: (refusal: CodedError | undefined) => void;
   /** @returns false when the task is not for us: the next one is not asked for at once */
   readonly take: (assignment: Assignment) => Promise<boolean>;
-  /** A task that was given in the very moment in which we stopped asking. */
-  readonly catchUp: () => Promise<void>;
+  /** Asks for a task that was given without our hearing of it. @returns false when what was missed is not known or not taken in yet */
+  readonly catchUp: () => Promise<boolean>;
   readonly backoff: () => Backoff;
   readonly clock: Clock;
   readonly log: Logger;
@@ -62,20 +62,15 @@ const TAKE_MS = 150_000;
 export function demandLoop(deps: DemandDeps): (pulse: Pulse) => Promise<void> {
   const { link, pool, journal, slots, gate, clock, log } = deps;
   let lastRefusal: string | undefined;
-  /** A question is open: whatever ends it, what was answered meanwhile must be asked for. */
-  let asking = false;
+  /** Something was asked, and what came of it is not in the journal for certain: what the scheduler gave must be asked for. */
+  let owed = false;
 
   const ask = async (signal: AbortSignal, pulse: Pulse): Promise<Assignment | undefined> => {
     const ms = ASK_MS + link.configuration.askForReplicatePeriod;
     pulse.beat(ms + GATE_MS);
     using limit = openScope([signal], { ms, clock });
-    asking = true;
-    try {
-      return await orAborted(link.demand({ blockNumber: pool.head().number }, limit.signal), limit.signal);
-    } finally {
-      // Cut off, it may have been answered all the same.
-      asking = limit.signal.aborted;
-    }
+    owed = true;
+    return await orAborted(link.demand({ blockNumber: pool.head().number }, limit.signal), limit.signal);
   };
 
   return async (pulse) => {
@@ -87,8 +82,11 @@ export function demandLoop(deps: DemandDeps): (pulse: Pulse) => Promise<void> {
       const changed = new CodedError("WRK-1313");
       const unhook = gate.onChange(() => turn.end(changed));
       try {
-        if (asking) await deps.catchUp();
-        asking = false;
+        // One task that cannot be taken in must not end the asking for others.
+        const stillOwed = owed && !(await deps.catchUp());
+        if (signal.aborted) return;
+        pulse.beat();
+        owed = stillOwed;
         await freeSlot(journal, slots, turn.signal, clock);
         if (slotsInUse(journal) >= slots()) continue;
         const refusal = await lookAt(gate, signal, clock);
@@ -104,8 +102,11 @@ export function demandLoop(deps: DemandDeps): (pulse: Pulse) => Promise<void> {
         lastRefusal = undefined;
         const assignment = await ask(turn.signal, pulse);
         pulse.beat();
-        if (assignment === undefined) backoff.reset();
-        else if (await takeInTime(deps, assignment, signal)) backoff.reset();
+        const kept = assignment === undefined || (await takeInTime(deps, assignment, signal));
+        // A run that was given up may end late: what the next one asked is not its to settle.
+        if (signal.aborted) return;
+        owed = stillOwed;
+        if (kept) backoff.reset();
         else await clock.sleep(backoff.nextMs(), turn.signal);
       } catch (thrown) {
         if (signal.aborted) return;

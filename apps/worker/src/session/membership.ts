@@ -83,19 +83,28 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
   };
   const leaving = new AbortController();
   const askMissed = async (signal: AbortSignal): Promise<void> => {
+    let failure: CodedError | undefined;
     for (const missed of await link.interrupted({ blockNumber: pool.head().number }, signal)) {
       if (journal.find(missed.taskId) === undefined && missed.authorization !== undefined) {
-        await take({ authorization: missed.authorization, smsUrl: missed.smsUrl });
+        const failed = await take({ authorization: missed.authorization, smsUrl: missed.smsUrl }).then(
+          () => undefined,
+          (thrown: unknown) => CodedError.from(thrown),
+        );
+        if (failed !== undefined) log.warn("a task that was missed cannot be taken", { error: failed });
+        if (failed?.retry === "retry") failure ??= failed;
       }
       engine.notify(missed);
     }
+    if (failure !== undefined) throw failure;
   };
-  const catchUp = async (): Promise<void> => {
+  const catchUp = async (): Promise<boolean> => {
     using limit = openScope([leaving.signal], { ms: CATCH_UP_MS, clock });
     try {
       await orAborted(askMissed(limit.signal), limit.signal);
+      return true;
     } catch (thrown) {
       if (!leaving.signal.aborted) log.warn("could not ask what was missed", { error: CodedError.from(thrown) });
+      return false;
     }
   };
   for (const { taskId } of journal.unfinished()) link.subscribe(taskId);

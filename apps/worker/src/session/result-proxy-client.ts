@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { authorizationHashOf, parseIpfsLocation, type TaskId, type WorkerpoolAuthorization } from "@iexec-ts/poco";
 import { CodedError, openScope } from "@iexec-ts/service";
 import { Agent, fetch } from "undici";
@@ -25,6 +25,9 @@ export function createResultProxyClient(options: {
   const { account, defaultUrl, timeoutMs } = options;
   const agent = new Agent({ connectTimeout: 10_000, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
 
+  // The time for an answer would run while the body is sent: what is sent here has a time of its own, reckoned by its size.
+  const patientAgent = new Agent({ connectTimeout: 10_000, headersTimeout: 0, bodyTimeout: timeoutMs });
+
   // A deal may name any URL; only the pool's own proxy is trusted with our upload.
   const urlFor = (named: string | undefined): string =>
     (named !== undefined && named.replace(/\/+$/, "") === defaultUrl ? named : defaultUrl).replace(/\/+$/, "");
@@ -36,7 +39,7 @@ export function createResultProxyClient(options: {
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
     try {
-      const response = await fetch(url, { ...init, dispatcher: agent, redirect: "error", signal });
+      const response = await fetch(url, { dispatcher: agent, ...init, redirect: "error", signal });
       return { status: response.status, text: await boundedText(response) };
     } catch (thrown) {
       if (signal.aborted) throw thrown;
@@ -89,7 +92,9 @@ export function createResultProxyClient(options: {
       const size = (await stat(zipPath)).size;
       const streamed = await stream(taskId, `${base}/v1/results/${taskId}`, { zipPath, size, jwt, onAlive }, signal);
       const answer =
-        streamed.status === 404 || streamed.status === 405 ? await uploadV9(authorization, zipPath, digest, base, jwt, signal) : streamed;
+        streamed.status === 404 || streamed.status === 405
+          ? await uploadV9(authorization, base, { zipPath, size, jwt, onAlive, digest }, signal)
+          : streamed;
       if (answer.status === 200) return cidOf(answer.text.trim(), taskId, base);
       // Somebody stored it between our look and our upload.
       const adopted = await find(taskId, proxyUrl, signal);
@@ -97,7 +102,7 @@ export function createResultProxyClient(options: {
       throw refusalOrOutage(taskId, base, answer);
     },
     async close() {
-      await agent.close();
+      await Promise.all([agent.close(), patientAgent.close()]);
     },
   };
 
@@ -105,7 +110,7 @@ export function createResultProxyClient(options: {
   async function stream(
     taskId: TaskId,
     url: string,
-    { zipPath, size, jwt, onAlive }: { zipPath: string; size: number; jwt: string; onAlive: (() => void) | undefined },
+    { zipPath, size, jwt, onAlive }: Upload,
     signal: AbortSignal,
   ): Promise<{ status: number; text: string }> {
     using sending = openScope([signal]);
@@ -136,31 +141,46 @@ export function createResultProxyClient(options: {
 
   async function uploadV9(
     authorization: WorkerpoolAuthorization,
-    zipPath: string,
-    digest: string,
     base: string,
-    jwt: string,
+    { zipPath, size, jwt, onAlive = () => undefined, digest }: Upload & { readonly digest: string },
     signal: AbortSignal,
-  ) {
-    const file = await open(zipPath);
-    try {
-      using sending = openScope([signal], { ms: 2 * timeoutMs + ((await file.stat()).size / SLOWEST_BYTES_PER_SECOND) * 1_000 });
-      const body = JSON.stringify({
-        chainTaskId: authorization.chainTaskId,
-        dealId: authorization.dealId,
-        taskIndex: authorization.taskIndex,
-        image: "",
-        cmd: "",
-        zip: (await file.readFile()).toString("base64"),
-        deterministHash: digest,
-        enclaveSignature: NO_SIGNATURE,
-      });
-      const headers = { "content-type": "application/json", authorization: jwt };
-      return await call(authorization.chainTaskId, `${base}/v1/results`, { method: "POST", headers, body }, sending.signal);
-    } finally {
-      await file.close();
-    }
+  ): Promise<{ status: number; text: string }> {
+    const { chainTaskId, dealId, taskIndex } = authorization;
+    const rest = { chainTaskId, dealId, taskIndex, image: "", cmd: "", deterministHash: digest, enclaveSignature: NO_SIGNATURE };
+    const before = `${JSON.stringify(rest).slice(0, -1)},"zip":"`;
+    const after = '"}';
+    const length = Buffer.byteLength(before) + 4 * Math.ceil(size / 3) + after.length;
+    using sending = openScope([signal], { ms: 2 * timeoutMs + (length / SLOWEST_BYTES_PER_SECOND) * 1_000 });
+    const headers = { "content-type": "application/json", authorization: jwt, "content-length": String(length) };
+    const body = enclosed(before, base64Of(partsOf(zipPath, onAlive)), after);
+    const init = { method: "POST", headers, body, duplex: "half", dispatcher: patientAgent } as const;
+    return await call(chainTaskId, `${base}/v1/results`, init, sending.signal);
   }
+}
+
+interface Upload {
+  readonly zipPath: string;
+  readonly size: number;
+  readonly jwt: string;
+  readonly onAlive: (() => void) | undefined;
+}
+
+async function* enclosed(before: string, parts: AsyncIterable<Uint8Array>, after: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(before);
+  yield* parts;
+  yield Buffer.from(after);
+}
+
+/** Each part ends with a whole group of three bytes, so that the base64 of the parts is that of the whole. */
+async function* base64Of(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let rest = Buffer.alloc(0);
+  for await (const part of parts) {
+    const bytes = Buffer.concat([rest, part]);
+    const whole = bytes.length - (bytes.length % 3);
+    rest = bytes.subarray(whole);
+    if (whole > 0) yield Buffer.from(bytes.toString("base64", 0, whole));
+  }
+  if (rest.length > 0) yield Buffer.from(rest.toString("base64"));
 }
 
 async function* partsOf(path: string, taken: () => void): AsyncGenerator<Uint8Array> {

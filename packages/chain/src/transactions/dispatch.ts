@@ -19,6 +19,7 @@ const PARALLEL_SIMULATIONS = 8;
 export async function dispatch(state: QueueState, head: Head): Promise<boolean> {
   const priced: { readonly entry: Entry; readonly fees: Fees }[] = [];
   for (const entry of state.waiting()) {
+    state.step();
     const { before } = entry.record.intent;
     if (before !== undefined && head.timestamp >= before) await state.finish(entry, "expired", { kind: "expired" });
     else {
@@ -39,6 +40,7 @@ export async function dispatch(state: QueueState, head: Head): Promise<boolean> 
   let sent = false;
   let failure: unknown;
   for (const { entry, fees, simulation } of simulated) {
+    state.step();
     if ("error" in simulation) failure ??= simulation.error;
     else if (await start(state, entry, { fees, simulation: simulation.value, balance, head })) sent = true;
   }
@@ -145,6 +147,7 @@ async function outOfGas(state: QueueState, entry: Entry, needed: Wei, balance: W
  */
 export async function resend(state: QueueState, head: Head): Promise<void> {
   for (const entry of state.line()) {
+    state.step();
     if (!entry.resend || entry.record.state !== "sent") continue;
     const { before } = entry.record.intent;
     const cancels = newestAttempt(entry.record)?.cancels === true;

@@ -30,12 +30,17 @@ export class Fence {
     this.#pulse?.beat();
   }
 
+  /** Says that the run moved on, and ends it here if it was given up. Errors: those of `check`. */
+  step(): void {
+    this.check();
+    this.beat();
+  }
+
   /** `call`, unless the run was given up before, or while it took. */
   async through<T>(call: () => Promise<T>): Promise<T> {
     this.check();
     const result = await call();
-    this.check();
-    this.beat();
+    this.step();
     return result;
   }
 }

@@ -66,6 +66,15 @@ export class QueueState {
     this.parts.fence.beat();
   }
 
+  /**
+   * Before the next question to a node, and before anything is told: says that the round moved on, and ends it here if it was given up.
+   *
+   * Errors: SVC-1503 once the run was given up, and whatever ended the queue.
+   */
+  step(): void {
+    this.parts.fence.step();
+  }
+
   /** When a change of this record is made: never before its last one, so that the store can tell a late write by its time. */
   stamp({ record }: Entry): Date {
     return new Date(Math.max(this.parts.clock.now().getTime(), record.updatedAt.getTime()));

@@ -21,6 +21,7 @@ export async function urge(state: QueueState, head: Head): Promise<void> {
   if (front !== undefined && front !== state.front) state.touch(front, head);
   state.front = front;
   for (const entry of sent) {
+    state.step();
     const { before } = entry.record.intent;
     const late = before !== undefined && head.timestamp >= before && newestAttempt(entry.record)?.cancels === false;
     if (late && (!entry.cancelTried || isStuck(state, entry, head))) {
@@ -28,6 +29,7 @@ export async function urge(state: QueueState, head: Head): Promise<void> {
       await replaceOrRepeat(state, entry, head, true);
     }
   }
+  state.step();
   if (front === undefined) return;
   if (isStuck(state, front, head)) {
     for (const other of sent) other.resend = other !== front;
@@ -72,6 +74,7 @@ export async function replace(state: QueueState, entry: Entry, head: Head, cance
   const previous = newestAttempt(record);
   const { nonce, gas, intent } = record;
   if (previous === undefined || nonce === undefined || gas === undefined) return "it was never sent";
+  state.step();
   const offer = await state.offer(head, intent);
   if (offer.kind === "wait") return `the base fee of ${offer.baseFee} wei is above the cap of ${offer.cap}`;
   const fees = raiseFees(feesOf(previous), offer.fees, settings.policy);
@@ -79,6 +82,7 @@ export async function replace(state: QueueState, entry: Entry, head: Head, cance
 
   const content = cancels ? await cancellation(state) : { to: intent.to, data: intent.data, value: intent.value ?? 0n, gas };
   if (content === undefined) return "the wallet cannot send to itself";
+  state.step();
   const others = state.line().reduce((sum, other) => (other === entry ? sum : sum + commitment(other)), 0n);
   const balance = await state.client.getBalance({ address: account.address, blockTag: "latest" });
   if (content.gas * fees.maxFeePerGas + content.value + others > balance) return "the wallet cannot pay for it";

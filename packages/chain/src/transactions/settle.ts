@@ -20,6 +20,7 @@ const LONG_DOUBT_MS = 10_000;
  */
 export async function settle(state: QueueState, head: Head): Promise<void> {
   const latest = await state.client.getTransactionCount({ address: state.parts.account.address, blockTag: "latest" });
+  state.step();
   state.latest = latest;
   noticeForeign(state, latest);
   const line = state.line();
@@ -30,6 +31,7 @@ export async function settle(state: QueueState, head: Head): Promise<void> {
   }));
   for (const entry of line) if (!shown.includes(entry)) entry.doubtedSinceMs = undefined;
   for (const { entry, receipt } of found) {
+    state.step();
     if (receipt !== undefined) await mined(state, entry, receipt, head);
     else if (entry.record.nonce >= latest) await undone(state, entry, head);
     else await doubt(state, entry);
@@ -51,6 +53,7 @@ async function findReceipt(state: QueueState, { record }: Entry): Promise<Transa
   const hashes = record.attempts.map(({ hash }) => hash).reverse();
   const first = record.minedHash;
   for (const hash of first === undefined ? hashes : [first, ...hashes.filter((other) => other !== first)]) {
+    state.step();
     try {
       return await state.client.getTransactionReceipt({ hash });
     } catch (error) {
@@ -110,7 +113,8 @@ async function doubt(state: QueueState, entry: Entry): Promise<void> {
   const doubtedMs = state.now - entry.doubtedSinceMs;
   if (doubtedMs < DOUBT_MS) return state.alarm(DOUBT_MS - doubtedMs);
   const { account, logger, onForeign } = state.parts;
-  const user = await usedBy(state.client, account.address, nonce);
+  const user = await usedBy(state.client, { address: account.address, nonce, onAnswer: () => state.step() });
+  state.step();
   const ours = user !== undefined && attempts.some(({ hash }) => hash === user);
   if (ours || (user === undefined && doubtedMs < LONG_DOUBT_MS)) return state.alarm(DOUBT_MS);
 

@@ -255,6 +255,7 @@ class Queue implements TxQueue {
   /** Reads again what an earlier run may have changed, and reopens what was asked for again. */
   async #ready(state: QueueState): Promise<void> {
     for (const entry of state.entries.values()) {
+      state.step();
       if (entry.unsure) {
         const record = await state.parts.store.get(entry.id);
         if (record !== undefined) entry.record = record;
@@ -277,6 +278,7 @@ class Queue implements TxQueue {
       state.resolve(entry, await this.#past(entry.record));
     } catch (error) {
       if (!hasCode(error, "CHN-3008")) throw error;
+      state.step();
       for (const waiter of entry.waiters) waiter.reject(error);
       entry.waiters.clear();
     }
@@ -284,6 +286,8 @@ class Queue implements TxQueue {
   }
 
   #fail(state: QueueState, error: CodedError): void {
+    // Those who wait here also wait on the run that took over.
+    state.step();
     if (this.#fault === undefined) {
       state.parts.logger.error("the chain contradicts the outbox", { error });
       this.#onFault(error);

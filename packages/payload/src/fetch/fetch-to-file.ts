@@ -82,6 +82,8 @@ export async function fetchVerified(
           return await writeDurably(target, async (file) => {
             const download = await fetchOnce(url, file, target, policy, agent, fetching.signal);
             verify(download, url);
+            // What follows is silent: the disk takes what it was given.
+            policy.onAlive?.();
             return download;
           });
         } catch (thrown) {

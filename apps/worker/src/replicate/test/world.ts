@@ -77,7 +77,7 @@ export class World {
   readonly #heads = new Set<(head: Head) => void>();
   #head: Head = { number: 7n, hash: ZERO, timestamp: chainTime(100n), baseFeePerGas: undefined };
   observe: () => Promise<TaskObservation> = async () => active();
-  pull: (signal: AbortSignal | undefined) => Promise<PulledImage> = async () => PULLED;
+  pull: (signal: AbortSignal | undefined, onAlive: () => void) => Promise<PulledImage> = async () => PULLED;
   submit: (intent: TxIntent, signal: AbortSignal | undefined) => Promise<TxOutcome> = () => new Promise(() => undefined);
 
   constructor() {
@@ -234,7 +234,7 @@ export class World {
   #sandbox(): Sandbox {
     return {
       inspectEngine: async () => notThere("inspect"),
-      pull: (_image, _options, signal) => this.pull(signal),
+      pull: (_image, { onAlive = () => undefined }, signal) => this.pull(signal, onAlive),
       findImage: async () => undefined,
       run: async () => notThere("run"),
       list: async () => [],
