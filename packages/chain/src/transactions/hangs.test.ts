@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { parseTransaction } from "viem";
 import { afterEach, expect, test } from "vitest";
 import type { OutboxStore, RpcPool } from "../api.ts";
-import { type ChainRig, intentOf, sinkBalance, startRig } from "../test/chain-rig.ts";
+import { type ChainRig, intentOf, sinkBalance, startRig, untilRecord } from "../test/chain-rig.ts";
 
 let rig: ChainRig;
 afterEach(() => rig.close());
@@ -107,6 +107,39 @@ test("a journal that hangs is told within its bound; the same bytes go out, once
   expect(new Set(sent).size).toBe(2);
   expect(await sinkBalance(rig)).toBe(2n);
 });
+
+test.each(["as it is then", "as it was when it was asked for"])(
+  "who joins an effect that a run which took over settles meanwhile has its outcome too: the record is read %s",
+  async (read) => {
+    rig = await startRig();
+    const { clock, watchdog, codes } = watched();
+    const inner = hangingStore(rig.store(), (method, count) => method === "addAttempt" && count === 1);
+    const late = Promise.withResolvers<void>();
+    let opened = 0;
+    const open: OutboxStore["open"] = async (intent, at) => {
+      opened += 1;
+      if (opened === 1) return inner.store.open(intent, at);
+      const then = await inner.store.open(intent, at);
+      await late.promise;
+      return read === "as it is then" ? inner.store.open(intent, at) : then;
+    };
+    const queue = await rig.queue({ store: { ...inner.store, open } }, { watchdog });
+    const first = queue.submit(intentOf("a", { value: wei(1n) }));
+    await until(() => inner.hung() === 1);
+    const second = queue.submit(intentOf("a", { value: wei(1n) }));
+    await clock.pass(BOUND_MS);
+    expect(codes).toEqual(["SVC-1501"]);
+    expect(await first).toMatchObject({ kind: "mined" });
+    // Deep enough for the run to forget it.
+    const settled = untilRecord(queue, "a", (record) => record.settled);
+    for (let blocks = 0; blocks < 4; blocks += 1) await rig.mine();
+    await settled;
+    late.resolve();
+    expect(await second).toMatchObject({ kind: "mined" });
+    expect(await sinkBalance(rig)).toBe(1n);
+  },
+  20_000,
+);
 
 test("a journal whose answer is lost does not make the queue sign again", async () => {
   rig = await startRig();

@@ -95,7 +95,9 @@ export class QueueState {
 
   /** Records to be signed, in the order of arrival. */
   waiting(): readonly Entry[] {
-    return [...this.entries.values()].filter(({ ready, record }) => ready && record.state === "waiting" && record.nonce === undefined);
+    return [...this.entries.values()].filter(
+      ({ ready, unsure, record }) => ready && !unsure && record.state === "waiting" && record.nonce === undefined,
+    );
   }
 
   /** The lowest nonce that neither the chain nor a record has used. */

@@ -130,11 +130,13 @@ class Queue implements TxQueue {
     const record = await orAborted(this.#options.store.open(wanted, this.#deps.clock.now()), asking.signal);
     assertSame(record.intent, wanted);
     // One that was settled while the store was asked has its outcome; the record just read may be older than that.
-    const joined = this.#state.entries.get(intent.id) ?? early;
+    const joined = this.#state.entries.get(intent.id) ?? (early?.outcome === undefined ? undefined : early);
     if (joined !== undefined) return outcomeOf(joined, signal);
     this.#assertOpen();
     if (record.settled && record.state !== "refused") return this.#past(record);
     const entry = enter(this.#state, record);
+    // A run that took over settled it meanwhile: the next round reads the outbox again.
+    entry.unsure = early !== undefined;
     // The next round reopens it: the rounds alone change what is in the outbox.
     if (record.settled) entry.ready = false;
     else this.#changes.emit(record);
