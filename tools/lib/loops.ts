@@ -14,7 +14,7 @@ export interface LoopFault {
 }
 
 const SILENT = 'let it beat, or say above it why it ends ("// Bounded: ...")';
-const UNAWAITED = "return await: without it the scope is over before what it returns has begun";
+const OUTLIVES = "return await: without it the scope is over before what it returns has begun";
 
 type Loop = ts.ForStatement | ts.WhileStatement | ts.DoStatement;
 
@@ -64,7 +64,7 @@ function returnsFromScope(node: ts.ReturnStatement): boolean {
 
 /**
  * Endless loops of one file that wait for something without saying that they live: each must beat (see the watchdog of packages/service), or
- * carry a comment `// Bounded: ` above it that says why it ends. Also calls with the signal of a `using` scope that are returned unawaited.
+ * carry a comment `// Bounded: ` above it that says why it ends. Also calls with the signal of a `using` scope that are returned without an await.
  */
 export function silentLoops(file: string, text: string): readonly LoopFault[] {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
@@ -73,7 +73,7 @@ export function silentLoops(file: string, text: string): readonly LoopFault[] {
   const visit = (node: ts.Node): void => {
     if (isLoop(node) && isEndless(node) && holds(node, ts.isAwaitExpression) && !holds(node, isBeat) && !isExplained(node, text))
       faults.push({ file, line: lineOf(node), mend: SILENT });
-    if (ts.isReturnStatement(node) && returnsFromScope(node)) faults.push({ file, line: lineOf(node), mend: UNAWAITED });
+    if (ts.isReturnStatement(node) && returnsFromScope(node)) faults.push({ file, line: lineOf(node), mend: OUTLIVES });
     ts.forEachChild(node, visit);
   };
   visit(source);
