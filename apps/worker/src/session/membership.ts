@@ -12,9 +12,9 @@ import { Reporter } from "./reporter.ts";
 export interface MembershipDeps {
   readonly link: SchedulerConnection;
   readonly me: WorkerDescription & { readonly walletAddress: Address };
-  readonly engine: ReplicateEngine;
+  readonly engine: Pick<ReplicateEngine, "notify" | "drive" | "onClosed">;
   readonly journal: Journal;
-  readonly pool: RpcPool;
+  readonly pool: Pick<RpcPool, "head">;
   readonly slots: () => number;
   readonly takeIn: (assignment: Assignment) => Promise<Replicate>;
   readonly gate: Gate;
@@ -108,7 +108,9 @@ export async function joinPool(deps: MembershipDeps): Promise<Membership> {
     }
   };
   for (const { taskId } of journal.unfinished()) link.subscribe(taskId);
-  await catchUp();
+  const waits = deps.backoff();
+  // Bounded: by the signal; each try has a limit, and nothing is owed to a scheduler that cannot answer.
+  while (!(await catchUp()) && journal.unfinished().length > 0) await clock.sleep(waits.nextMs(), deps.signal);
   // Not before: until it was asked what was missed, the scheduler takes what a restarted worker does again for out of place, and aborts it.
   const reporter = new Reporter(link, hint, { journal, backoff: deps.backoff, clock, log, watchdog });
   unhook.push(link.onCatchUp(() => void catchUp()));
