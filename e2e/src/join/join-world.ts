@@ -1,4 +1,4 @@
-import { networkInterfaces } from "node:os";
+import { isIPv4 } from "node:net";
 import Docker from "dockerode";
 import { z } from "zod";
 import { SecretWatch } from "../operator/secret-watch.ts";
@@ -14,20 +14,17 @@ export const JOIN_IMAGE = `${JOIN_REPOSITORY}:${JOIN_TAG}`;
 const RLC = 1_000_000_000n;
 const JOIN = { workerImage: JOIN_IMAGE, deposit: 2n * RLC, gas: 10n ** 16n };
 /** The engine's own bridge, by which containers reach this host. */
-const bridgeSchema = z.object({
-  IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional() })) }),
-  Options: z.record(z.string(), z.string()),
-});
+const bridgeSchema = z.object({ IPAM: z.object({ Config: z.array(z.object({ Gateway: z.string().optional(), Subnet: z.string() })) }) });
 
-/** Where containers reach this host. An engine that has just made its bridge does not know the address itself until it is started again. */
+/**
+ * Where containers reach this host. An engine that has just made its bridge tells its address only once it was started again; it is the
+ * first of the network.
+ */
 async function bridgeAddress(docker: Docker): Promise<string> {
-  const { IPAM, Options } = bridgeSchema.parse(await docker.getNetwork("bridge").inspect());
-  const name = Options["com.docker.network.bridge.name"] ?? "docker0";
-  const address =
-    IPAM.Config.find(({ Gateway }) => Gateway !== undefined)?.Gateway ??
-    networkInterfaces()[name]?.find(({ family }) => family === "IPv4")?.address;
-  if (address === undefined) throw new Error(`the engine has no bridge of its own: its bridge ${name} has no address on this host`);
-  return address;
+  const { Config } = bridgeSchema.parse(await docker.getNetwork("bridge").inspect()).IPAM;
+  const network = Config.find(({ Subnet }) => isIPv4(Subnet.split("/")[0] ?? ""));
+  if (network === undefined) throw new Error("the engine has no bridge of its own");
+  return network.Gateway ?? network.Subnet.replace(/\d+\/\d+$/, "1");
 }
 
 /** What the scenarios of joining share; each part is made by the first scenario that needs it. */

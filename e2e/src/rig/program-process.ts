@@ -74,12 +74,8 @@ export class ProgramProcess {
     child.stdout?.pipe(log, { end: false });
     child.stderr?.pipe(log, { end: false });
     this.#child = child;
-    this.#exited = new Promise((resolve) =>
-      child.once("exit", (code) => {
-        log.end();
-        resolve(code);
-      }),
-    );
+    // Not at its exit: what it said last may still be in the pipes then.
+    this.#exited = new Promise((resolve) => child.once("close", (code) => log.end(() => resolve(code))));
     return this;
   }
 
