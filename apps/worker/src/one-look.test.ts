@@ -1,6 +1,6 @@
+import { HandClock } from "@iexec-ts/testkit";
 import { expect, test } from "vitest";
 import { oneLook } from "./one-look.ts";
-import { HandClock } from "./replicate/test/hand-clock.ts";
 
 test("what does not answer is told in time and not asked again while it hangs; later it is asked anew", async () => {
   const clock = new HandClock();

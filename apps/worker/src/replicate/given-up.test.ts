@@ -1,10 +1,10 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { backoff, type CodedError, createWatchdog, systemRandom } from "@iexec-ts/service";
+import { HandClock } from "@iexec-ts/testkit";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ReplicateEngine } from "./engine.ts";
 import { ALIVE_BOUND_MS } from "./stage-bounds.ts";
-import { HandClock } from "./test/hand-clock.ts";
 import { active, TASK, World } from "./test/world.ts";
 
 const newBackoff = () => backoff({ baseMs: 10, maxMs: 50 }, systemRandom);

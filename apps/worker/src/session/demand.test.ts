@@ -1,8 +1,8 @@
 import { chainTime } from "@iexec-ts/poco";
 import { backoff, type CodedError, createWatchdog, seededRandom, silentLogger } from "@iexec-ts/service";
+import { HandClock } from "@iexec-ts/testkit";
 import type { Assignment } from "@iexec-ts/wire";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { HandClock } from "../replicate/test/hand-clock.ts";
 import { TASK, World } from "../replicate/test/world.ts";
 import { DEMAND_BOUND_MS, type DemandDeps, demandLoop } from "./demand.ts";
 

@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { backoff, type CodedError, createWatchdog, seededRandom, silentLogger } from "@iexec-ts/service";
+import { HandClock } from "@iexec-ts/testkit";
 import type { ReportAnswer, StatusReport } from "@iexec-ts/wire";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { HandClock } from "../replicate/test/hand-clock.ts";
 import { TASK, World } from "../replicate/test/world.ts";
 import { Reporter } from "./reporter.ts";
 
